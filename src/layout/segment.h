@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+//
+// The segment: what one process's memory-mapped file holds, byte for byte. The preload writes
+// these structs in place, the reader finds everything through the directory and the schema, and
+// a snapshot is a copy. docs/format.md is this file in prose, for readers in other languages.
+//
+//     0        4K       8K       12K      14K      16K                  40K
+//     +--------+--------+--------+--------+--------+--------------------+-----------------+----
+//     | header | texts  | schema | live   | live   | timeline           | slot 0          | slot
+//     |        |        |        | at peak| at fork| 512 points of 48 B | now | before    | 1 …
+//     +--------+--------+--------+--------+--------+--------------------+-----------------+----
+//
+// Two threads, one block of 64 bytes (72 usable) each; then the second frees the first's:
+//
+//     slot 0  alloc[7] = {1,  64}  usable[7] = {1, 72}  dealloc[7] = {0,  0}   net = +72
+//     slot 1  alloc[7] = {1,  64}  usable[7] = {1, 72}  dealloc[7] = {1, 72}   net =   0
+//     sum     alloc[7] = {2, 128}  usable[7] = {2,144}  dealloc[7] = {1, 72}   use_curr = 72
+//
+// A shard has one writer and is never zeroed: a thread that ends hands it to the next as it is.
+// What the next thread did alone is `now` minus `before`, the copy made at that hand-over.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapster {
+
+inline constexpr char kMagic[8] = {'H', 'E', 'A', 'P', 'S', 'T', 'E', 'R'};
+inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kBuckets = 65;  // size 0, then [2^k, 2^(k+1)) for k = 0…63
+inline constexpr uint32_t kTimelinePoints = 512;
+inline constexpr uint32_t kMaxSlots = 4096;
+inline constexpr int64_t kQuantum = 32 * 1024;  // bytes a shard allocates between two steps
+// How far a shard's net word may stray from what it published: one quantum not yet noticed,
+// one too small to publish.
+inline constexpr int64_t kPublishBound = 2 * kQuantum;
+
+struct Cell {
+  uint64_t count;
+  uint64_t bytes;
+};
+
+// One size's cells: a malloc and its free write to one such line, mostly.
+struct alignas(64) SizeLine {
+#define HEAPSTER_SIZES(name, ...) Cell name;
+#include "heapster/counters.def"
+};
+static_assert(sizeof(SizeLine) == 64);
+
+struct ReallocLine {
+#define HEAPSTER_REALLOCS(name, ...) Cell name;
+#include "heapster/counters.def"
+};
+
+struct Counters {
+#define HEAPSTER_COUNTER(name, ...) uint64_t name;
+#include "heapster/counters.def"
+};
+
+enum class Role : uint32_t {
+  kOneThread = 0,  // one writer, plain adds
+  kShared = 1,     // many writers, atomic adds; stands for no thread in particular
+};
+
+struct alignas(128) Shard {
+  // The words that decide when a step is due. All sizes are usable bytes.
+  int64_t net;          // allocated minus freed by this shard's writers
+  int64_t high;         // highest net
+  int64_t countdown;    // bytes left to allocate until the next step
+  int64_t floor;        // a free that takes net below this makes a step
+  int64_t published;    // net as it was last added to Published::live
+  uint64_t last;        // address of the last block allocated, for temporary_count
+  uint32_t tid;         // owner, 0 while nobody's
+  uint32_t generation;  // owners so far: (slot, generation) names a thread for good
+  uint32_t role;        // Role
+  uint32_t scope;       // 0: outside any scope
+
+  Counters counters;
+  uint64_t started;  // nanoseconds since the process started
+  char name[16];     // the thread's name when it took the shard
+
+  SizeLine sizes[kBuckets];
+  ReallocLine reallocs[kBuckets];
+};
+inline constexpr size_t kShardBytes = 8192;
+static_assert(sizeof(Shard) <= kShardBytes);
+
+// A shard and the copy of it that was made when its present owner took it over. `before` stays
+// a hole in the file until the first hand-over.
+struct Slot {
+  union {
+    Shard now;
+    char now_bytes[kShardBytes];
+  };
+  union {
+    Shard before;
+    char before_bytes[kShardBytes];
+  };
+};
+static_assert(sizeof(Slot) == 2 * kShardBytes);
+
+struct TimelinePoint {
+#define HEAPSTER_COLUMN(name, ...) int64_t name;
+#include "layout/timeline.def"
+};
+
+enum class SectionType : uint32_t {
+  kTexts = 1,
+  kSchema = 2,
+  kLiveAtPeak = 3,
+  kLiveAtFork = 4,
+  kTimeline = 5,
+  kSlots = 6,
+};
+
+// `used` items are in use, of `capacity` that the file may hold; only used ones need be present.
+struct Section {
+  uint32_t type;
+  uint32_t item_bytes;
+  uint64_t offset;
+  uint64_t capacity;
+  uint64_t used;
+};
+inline constexpr uint32_t kMaxSections = 16;
+
+enum class FieldKind : uint32_t {
+  kHistogram = 1,  // kBuckets cells {count, bytes}, `stride` bytes apart, in a shard
+  kWord = 2,       // one word in a shard
+  kColumn = 3,     // one word in a timeline point
+};
+
+// One entry of the schema: where a stored number lies, under which name.
+struct FieldInfo {
+  char name[40];
+  uint32_t kind;
+  uint32_t offset;
+  uint32_t stride;
+  char unit[12];
+};
+static_assert(sizeof(FieldInfo) == 64);
+
+enum class State : uint32_t {
+  kRunning = 1,   // or killed, or replaced by something unmeasured: ask the kernel
+  kExited = 2,    // went through exit, _exit or quick_exit
+  kReplaced = 3,  // called exec; the new image saved this one
+};
+
+enum class Start : uint32_t {
+  kFresh = 0,   // the first measured image of its process
+  kExec = 1,    // took over from an earlier image of the same process
+  kForked = 2,  // a fork's child, counting from zero over live_at_fork
+};
+
+#define HEAPSTER_NOTE(name, ...) k_##name,
+enum class Note : uint32_t {
+#include "layout/notes.def"
+  kCount
+};
+#undef HEAPSTER_NOTE
+inline constexpr uint32_t kMaxNotes = 64;
+static_assert(static_cast<uint32_t>(Note::kCount) <= kMaxNotes);
+
+#define HEAPSTER_TEXT(name, help) k_##name,
+enum class Text : uint16_t {
+  kNone = 0,
+#include "layout/texts.def"
+  kCount
+};
+#undef HEAPSTER_TEXT
+
+struct Identity {
+  uint32_t pid;
+  uint32_t parent_pid;
+  uint32_t uid;
+  uint32_t image;          // execs of this process before this one, measured ones
+  uint64_t start_ticks;    // /proc/PID/stat field 22: with pid and boot id, unique
+  uint64_t pid_namespace;  // inode of /proc/PID/ns/pid
+  uint32_t root_pid;       // root of the measured tree, 0 where that is this process
+  uint32_t start;          // Start
+  uint64_t root_ticks;
+  uint64_t started_epoch;      // nanoseconds, CLOCK_REALTIME
+  uint64_t started_monotonic;  // nanoseconds, CLOCK_MONOTONIC
+  uint32_t build_id_bytes;
+  uint8_t build_id[20];
+};
+
+// Written by publishing steps. Levels are sums of the shards' net words, so in a forked child
+// they do not include what lived at the fork.
+struct alignas(128) Published {
+  int64_t live;             // Σ published
+  int64_t solo_peak;        // highest net while only one shard had ever been used: exact
+  int64_t peak;             // highest Σ net seen since then
+  int64_t peak_error;       // how far `peak` may be off
+  uint64_t peak_time;       // of the higher of the two, nanoseconds since start
+  uint64_t time;            // of the last step
+  int64_t table_live;       // Σ net when live_at_peak was copied
+  uint64_t table_time;      // and when that was
+  uint64_t interval;        // nanoseconds between timeline points
+  uint32_t timeline_stamp;  // odd while the timeline changes
+  uint32_t slots_owned;     // shards that have an owner now
+};
+
+struct AtFork {
+  int64_t live_bytes;
+  int64_t live_count;
+};
+
+struct Ending {
+  uint64_t time;  // nanoseconds since start
+  uint64_t max_rss_bytes;
+  uint64_t minor_faults;
+  uint64_t major_faults;
+  uint64_t user_nanoseconds;
+  uint64_t system_nanoseconds;
+};
+
+struct Header {
+  char magic[8];
+  uint32_t version;
+  uint32_t header_bytes;
+  uint32_t section_count;
+  uint32_t state;      // State
+  uint32_t snapshots;  // on the signal, so far
+  uint32_t reserved;
+  Section sections[kMaxSections];
+  Identity identity;
+  Ending ending;  // filled at the end, and in snapshots on the signal
+  AtFork at_fork;
+  uint32_t notes[kMaxNotes];  // occurrences, by Note
+  Published published;
+};
+
+inline constexpr size_t kHeaderBytes = 4096;
+inline constexpr size_t kTextsOffset = 4096;
+inline constexpr size_t kTextsBytes = 4096;
+inline constexpr size_t kSchemaOffset = 8192;
+inline constexpr size_t kSchemaBytes = 4096;
+inline constexpr size_t kLiveAtPeakOffset = 12288;
+inline constexpr size_t kLiveAtForkOffset = 14336;
+inline constexpr size_t kTimelineOffset = 16384;
+inline constexpr size_t kSlotsOffset = 40960;
+
+static_assert(sizeof(Header) <= kHeaderBytes);
+static_assert(sizeof(Cell) * kBuckets <= kLiveAtForkOffset - kLiveAtPeakOffset);
+static_assert(sizeof(TimelinePoint) * kTimelinePoints <= kSlotsOffset - kTimelineOffset);
+static_assert(kSlotsOffset % 4096 == 0 && kShardBytes % 4096 == 0);
+
+}  // namespace heapster
