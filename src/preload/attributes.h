@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//
+// The compiler hints of the hot path, in one place.
+
+#pragma once
+
+#define HEAPSTER_HOT __attribute__((always_inline)) inline
+#define HEAPSTER_COLD __attribute__((noinline))
+#define HEAPSTER_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define HEAPSTER_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+// For data that the hot path reads: declared hidden, it is reached without the GOT.
+#define HEAPSTER_LOCAL __attribute__((visibility("hidden")))

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/clock.h"
+
+#include <elf.h>
+#include <time.h>
+
+#include "preload/kernel.h"
+#include "preload/text.h"
+
+namespace heapster::preload {
+
+namespace {
+
+using ClockGettime = int (*)(int clock, timespec* time);
+constinit ClockGettime vdso_clock = nullptr;
+
+constexpr uint64_t in_nanoseconds(const timespec& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// Looks a function up in the vDSO's dynamic symbols, which its section headers name.
+const void* find_in_vdso(const char* image, const char* name) {
+  const auto* header = reinterpret_cast<const Elf64_Ehdr*>(image);
+  const auto* sections = reinterpret_cast<const Elf64_Shdr*>(image + header->e_shoff);
+  for (unsigned i = 0; i < header->e_shnum; ++i) {
+    if (sections[i].sh_type != SHT_DYNSYM) continue;
+    const auto* symbols = reinterpret_cast<const Elf64_Sym*>(image + sections[i].sh_offset);
+    const char* names = image + sections[sections[i].sh_link].sh_offset;
+    for (size_t k = 0; k < sections[i].sh_size / sizeof(Elf64_Sym); ++k) {
+      if (symbols[k].st_shndx != SHN_UNDEF && equal(names + symbols[k].st_name, name)) {
+        return image + symbols[k].st_value;
+      }
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool prepare_clock() {
+#if defined(__aarch64__)
+  const char* name = "__kernel_clock_gettime";
+#else
+  const char* name = "__vdso_clock_gettime";
+#endif
+  const auto image = getauxval(AT_SYSINFO_EHDR);
+  if (image == 0) return false;
+  vdso_clock =
+      reinterpret_cast<ClockGettime>(const_cast<void*>(find_in_vdso(reinterpret_cast<const char*>(image), name)));
+  return vdso_clock != nullptr;
+}
+
+uint64_t coarse_time() {
+  timespec time{};
+  if (vdso_clock == nullptr || vdso_clock(CLOCK_MONOTONIC_COARSE, &time) != 0) return 0;
+  return in_nanoseconds(time);
+}
+
+uint64_t epoch_time() {
+  timespec time{};
+  kernel::call(__NR_clock_gettime, CLOCK_REALTIME, kernel::as_long(&time));
+  return in_nanoseconds(time);
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/config.h"
+
+#include <signal.h>
+
+#include "preload/kernel.h"
+#include "preload/text.h"
+
+namespace heapster::preload {
+
+Config config;
+
+namespace {
+
+struct SignalName {
+  const char* name;
+  int number;
+};
+
+// Signals that a program may be asked to dump on. Those that report a fault of the program, or that
+// cannot be caught, are no choice.
+constexpr SignalName kSignals[] = {
+    {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},     {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
+    {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},     {"CHLD", SIGCHLD}, {"CONT", SIGCONT},
+    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU},
+    {"IO", SIGIO},     {"PROF", SIGPROF}, {"VTALRM", SIGVTALRM}, {"PWR", SIGPWR},   {"WINCH", SIGWINCH},
+};
+constexpr int kLastSignal = 64;
+constexpr int kRtMin = 34;  // as glibc numbers it: it keeps two for itself
+
+bool choosable(int number) {
+  for (const SignalName& signal : kSignals) {
+    if (signal.number == number) return true;
+  }
+  return number >= kRtMin && number <= kLastSignal;
+}
+
+template <size_t kRoom>
+bool copy_whole(char (&to)[kRoom], const char* from) {
+  const size_t size = strlen(from);
+  if (size == 0 || size >= kRoom) return false;
+  memcpy(to, from, size + 1);
+  return true;
+}
+
+bool parse_flag(bool& flag, const char* value) {
+  if (!equal(value, "0") && !equal(value, "1")) return false;
+  flag = value[0] == '1';
+  return true;
+}
+
+// One setter per option, named as in options.def.
+bool set_out(const char* value) { return config.out_set = copy_whole(config.out, value); }
+bool set_run_dir(const char* value) { return value[0] == '/' && copy_whole(config.run_dir, value); }
+bool set_label(const char* value) { return copy_whole(config.label, value); }
+bool set_follow(const char* value) { return parse_flag(config.follow, value); }
+bool set_verbose(const char* value) { return parse_flag(config.verbose, value); }
+
+bool set_signal(const char* value) {
+  const int number = parse_signal(value);
+  if (number >= 0) config.signal = number;
+  return number >= 0;
+}
+
+bool set_root(const char* value) {
+  uint64_t pid;
+  uint64_t ticks;
+  if (!parse_number(value, pid) || *value++ != '.' || !parse_number(value, ticks) || *value != '\0') return false;
+  if (pid == 0 || pid > INT32_MAX) return false;
+  config.root_pid = static_cast<uint32_t>(pid);
+  config.root_ticks = ticks;
+  return true;
+}
+
+void set_defaults() {
+  config = Config{};
+  copy_whole(config.out, "heapster.%e.%p.heap");
+  TextBuilder(config.run_dir, sizeof config.run_dir).add("/dev/shm/heapster-").add(kernel::effective_uid());
+  config.signal = SIGUSR1;
+  config.follow = true;
+}
+
+// Whether "NAME=value" is this option, and then whether its value was understood.
+bool apply(const char* assignment) {
+  const char* value = assignment;
+  while (*value != '\0' && *value != '=') ++value;
+  const auto name_size = static_cast<size_t>(value - assignment);
+  if (*value++ != '=') return false;
+#define HEAPSTER_OPTION(field, variable, ...) \
+  if (name_size == sizeof #variable - 1 && memcmp(assignment, #variable, name_size) == 0) return set_##field(value);
+#include "layout/options.def"
+  return false;
+}
+
+}  // namespace
+
+int parse_signal(const char* text) {
+  if (equal(text, "none")) return 0;
+  if (starts_with(text, "SIG")) text += 3;
+  uint64_t number = 0;
+  int base = 0;
+  if (starts_with(text, "RTMIN+")) {
+    text += 6;
+    base = kRtMin;
+  }
+  const char* digits = text;
+  if (parse_number(digits, number)) {
+    const bool fits = *digits == '\0' && number <= kLastSignal && choosable(base + static_cast<int>(number));
+    return fits ? base + static_cast<int>(number) : -1;
+  }
+  for (const SignalName& signal : kSignals) {
+    if (equal(text, signal.name)) return signal.number;
+  }
+  return -1;
+}
+
+void read_config(const char* const* environment, OptionReport report) {
+  set_defaults();
+  if (environment == nullptr) return;
+  for (; *environment != nullptr; ++environment) {
+    if (!starts_with(*environment, "HEAPSTER_")) continue;
+    report(*environment, apply(*environment));
+  }
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// The options in force: options.def as a struct, filled from the environment that the constructor
+// is handed. getenv is not asked: bash exports its own, and a program may have changed environ by
+// then. Values are copied, because programs write over their environment (setproctitle).
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapster::preload {
+
+struct Config {
+  char out[4096];  // pattern
+  bool out_set;
+  char run_dir[1024];
+  char label[256];
+  uint32_t root_pid;  // 0: not said
+  uint64_t root_ticks;
+  int signal;  // 0: none
+  bool follow;
+  bool verbose;
+};
+
+extern Config config;
+
+// Told of each HEAPSTER_ variable as "NAME=value": in force, or refused.
+using OptionReport = void (*)(const char* assignment, bool accepted);
+
+// Sets the defaults, then reads the environment. Unknown HEAPSTER_ names and values that are not
+// understood leave the default. With a null environment only the defaults are set.
+void read_config(const char* const* environment, OptionReport report);
+
+// The number of a signal: NAME, SIGNAME, a number, RTMIN+n, or none (0); -1 where it is no such.
+int parse_signal(const char* text);
+
+}  // namespace heapster::preload

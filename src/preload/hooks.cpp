@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+//
+// The exported functions, and nothing else: call the next allocator's, tell the recorder, return
+// what the next allocator returned. Each row of functions.def has its body here.
+//
+// There is no guard against re-entry: nothing that the recorder does calls an allocating function,
+// but for pthread_setspecific at a thread's first call, which threads.cpp is prepared for.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/libc.h"
+#include "preload/next.h"
+#include "preload/process.h"
+#include "preload/recorder.h"
+
+#define HEAPSTER_EXPORT extern "C" __attribute__((visibility("default")))
+
+using heapster::preload::aligned_failed;
+using heapster::preload::next;
+using heapster::preload::record_alloc;
+using heapster::preload::record_free;
+using heapster::preload::record_realloc;
+
+namespace {
+
+constexpr int kEinval = 22;
+constexpr int kEnomem = 12;
+
+// A NULL from the aligned family is a failure or a refusal; errno tells, and is only looked at then.
+void* record_aligned(void* block, size_t size) {
+  if (HEAPSTER_LIKELY(block != nullptr)) return record_alloc(block, size);
+  aligned_failed(*__errno_location() == kEinval);
+  return nullptr;
+}
+
+}  // namespace
+
+HEAPSTER_EXPORT void* malloc(size_t size) { return record_alloc(next.malloc(size), size); }
+
+HEAPSTER_EXPORT void free(void* block) { record_free(block); }
+
+HEAPSTER_EXPORT void* calloc(size_t count, size_t size) { return record_alloc(next.calloc(count, size), count * size); }
+
+HEAPSTER_EXPORT void* realloc(void* block, size_t size) { return record_realloc(block, size); }
+
+HEAPSTER_EXPORT void* reallocarray(void* block, size_t count, size_t size) {
+  size_t bytes;
+  if (HEAPSTER_UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
+    heapster::preload::realloc_overflowed();
+    *__errno_location() = kEnomem;
+    return nullptr;
+  }
+  return record_realloc(block, bytes);
+}
+
+HEAPSTER_EXPORT void* memalign(size_t alignment, size_t size) {
+  return record_aligned(next.memalign(alignment, size), size);
+}
+
+HEAPSTER_EXPORT void* aligned_alloc(size_t alignment, size_t size) {
+  return record_aligned(next.aligned_alloc(alignment, size), size);
+}
+
+HEAPSTER_EXPORT int posix_memalign(void** block, size_t alignment, size_t size) {
+  const int result = next.posix_memalign(block, alignment, size);
+  if (HEAPSTER_LIKELY(result == 0)) {
+    if (*block != nullptr) record_alloc(*block, size);  // for size 0 some allocators give NULL
+  } else {
+    aligned_failed(result == kEinval);
+  }
+  return result;
+}
+
+HEAPSTER_EXPORT void* valloc(size_t size) { return record_aligned(next.valloc(size), size); }
+
+HEAPSTER_EXPORT void* pvalloc(size_t size) { return record_aligned(next.pvalloc(size), size); }
+
+HEAPSTER_EXPORT void free_sized(void* block, size_t) { record_free(block); }
+
+HEAPSTER_EXPORT void free_aligned_sized(void* block, size_t, size_t) { record_free(block); }
+
+HEAPSTER_EXPORT void cfree(void* block) { record_free(block); }
+
+HEAPSTER_EXPORT void _exit(int status) {
+  heapster::preload::finish();
+  next._exit(status);
+  __builtin_unreachable();
+}
+
+HEAPSTER_EXPORT void _Exit(int status) {
+  heapster::preload::finish();
+  next._Exit(status);
+  __builtin_unreachable();
+}
+
+namespace heapster::preload {
+
+// Our own malloc's address: taking `&malloc` would give whichever malloc the program sees first.
+extern "C" __attribute__((visibility("hidden"), alias("malloc"), nothrow)) void* heapster_own_malloc(size_t);
+
+const void* own_malloc() { return reinterpret_cast<const void*>(&heapster_own_malloc); }
+
+}  // namespace heapster::preload

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+//
+// Resolution. The table starts with stand-ins, so the hot path never asks whether it is
+// resolved: the first call lands in a stand-in, which fills the table and forwards. dlsym may
+// itself allocate; such a call comes from the same thread while it resolves, and is served from
+// the early arena. Two threads that resolve at once write the same pointers.
+
+#include "preload/next.h"
+
+#include "preload/early_arena.h"
+#include "preload/kernel.h"
+#include "preload/libc.h"
+#include "preload/words.h"
+
+namespace heapster::preload {
+
+constinit EarlyArena early_arena;
+
+namespace {
+
+__thread bool resolving __attribute__((tls_model("initial-exec"))) = false;
+
+void resolve();
+
+// True where the caller has to be served from the arena: while this thread resolves, and for good
+// where the look-up found nothing.
+template <typename Function>
+bool must_bootstrap(const Function& slot, Function stand_in) {
+  if (!resolving) resolve();
+  return resolving || load(slot) == stand_in;
+}
+
+void* zeroed_from_arena(size_t count, size_t size) {
+  size_t bytes;
+  return __builtin_mul_overflow(count, size, &bytes) ? nullptr : early_arena.take(bytes);
+}
+
+void* moved_from_arena(void* block, size_t size) {
+  void* fresh = early_arena.take(size);
+  if (fresh != nullptr && block != nullptr) {
+    const size_t old = EarlyArena::usable(block);
+    memcpy(fresh, block, old < size ? old : size);
+  }
+  return fresh;
+}
+
+void* boot_malloc(size_t size) {
+  return must_bootstrap(next.malloc, boot_malloc) ? early_arena.take(size) : next.malloc(size);
+}
+void boot_free(void* block) {
+  if (!must_bootstrap(next.free, boot_free)) next.free(block);
+}
+void* boot_calloc(size_t count, size_t size) {
+  return must_bootstrap(next.calloc, boot_calloc) ? zeroed_from_arena(count, size) : next.calloc(count, size);
+}
+void* boot_realloc(void* block, size_t size) {
+  return must_bootstrap(next.realloc, boot_realloc) ? moved_from_arena(block, size) : next.realloc(block, size);
+}
+void* boot_memalign(size_t alignment, size_t size) {
+  return must_bootstrap(next.memalign, boot_memalign) ? early_arena.take(size, alignment)
+                                                      : next.memalign(alignment, size);
+}
+void* boot_aligned_alloc(size_t alignment, size_t size) {
+  return must_bootstrap(next.aligned_alloc, boot_aligned_alloc) ? early_arena.take(size, alignment)
+                                                                : next.aligned_alloc(alignment, size);
+}
+int boot_posix_memalign(void** block, size_t alignment, size_t size) {
+  if (!must_bootstrap(next.posix_memalign, boot_posix_memalign)) return next.posix_memalign(block, alignment, size);
+  void* fresh = early_arena.take(size, alignment);
+  if (fresh == nullptr) return 12;  // ENOMEM
+  *block = fresh;
+  return 0;
+}
+void* boot_valloc(size_t size) {
+  return must_bootstrap(next.valloc, boot_valloc) ? early_arena.take(size, 4096) : next.valloc(size);
+}
+void* boot_pvalloc(size_t size) {
+  return must_bootstrap(next.pvalloc, boot_pvalloc) ? early_arena.take((size + 4095) & ~size_t{4095}, 4096)
+                                                    : next.pvalloc(size);
+}
+void boot__exit(int status) {
+  if (!must_bootstrap(next._exit, boot__exit)) next._exit(status);
+  kernel::call(__NR_exit_group, status);
+}
+void boot__Exit(int status) { boot__exit(status); }
+
+template <typename Function>
+void find(Function& slot, const char* name) {
+  if (void* found = dlsym(kNext, name)) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
+}
+
+void resolve() {
+  const KeepErrno keep;
+  resolving = true;
+#define HEAPSTER_must(name) find(next.name, #name);
+#define HEAPSTER_own(name)
+#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
+#include "preload/functions.def"
+#undef HEAPSTER_must
+#undef HEAPSTER_own
+  find(next.usable_size, "malloc_usable_size");
+  resolving = false;
+}
+
+// Whether the size field before a block says what the allocator says, on a spread of small
+// sizes. Large ones are never trusted (kChunkMmapped), and freeing one would change the
+// program's mmap threshold.
+bool headers_agree() {
+  constexpr size_t kSizes[] = {0, 1, 24, 25, 100, 600, 1500};
+  for (size_t size : kSizes) {
+    void* block = next.malloc(size);
+    if (block == nullptr) return false;
+    const uint64_t field = chunk_size_field(block);
+    const bool agree = (field & kChunkMmapped) != 0 || usable_of_chunk(field) == next.usable_size(block);
+    next.free(block);
+    if (!agree) return false;
+  }
+  return true;
+}
+
+bool same_object(const void* object, const void* function) { return object_of(function) == object; }
+
+template <typename Function>
+const void* address(Function* function) {
+  return reinterpret_cast<const void*>(function);
+}
+
+}  // namespace
+
+constinit NextFunctions next = {
+#define HEAPSTER_must(name) .name = boot_##name,
+#define HEAPSTER_own(name)
+#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
+#include "preload/functions.def"
+#undef HEAPSTER_must
+#undef HEAPSTER_own
+    .usable_size = nullptr,
+};
+
+size_t usable_size(void* block) {
+  if (early_arena.owns(block)) return EarlyArena::usable(block);
+  return next.usable_size != nullptr ? next.usable_size(block) : 0;
+}
+
+NextFacts inspect_next() {
+  if (next.usable_size == nullptr) resolve();
+  NextFacts facts{};
+  DlInfo info{};
+  if (dladdr(address(next.malloc), &info) != 0) facts.path = info.object_path;
+  const void* home = info.object_base;
+  if (!same_object(home, address(next.usable_size))) next.usable_size = nullptr;
+  facts.is_libc = home != nullptr && same_object(home, address(gnu_get_libc_version)) &&
+                  same_object(home, address(next.free)) && same_object(home, address(next.realloc)) &&
+                  same_object(home, address(next.posix_memalign));
+  facts.headers_trusted = facts.is_libc && next.usable_size != nullptr && headers_agree();
+  if (!facts.is_libc) {
+    const void* operator_new = dlsym(kDefault, "_Znwm");
+    if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up
+    facts.defines_new = operator_new != nullptr && same_object(home, operator_new);
+  }
+  return facts;
+}
+
+}  // namespace heapster::preload

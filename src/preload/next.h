@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//
+// The next allocator: what would have been called had we not been loaded. Found by RTLD_NEXT at
+// the first call, never by libc's private names, so that any allocator may stand behind us.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/attributes.h"
+
+namespace heapster::preload {
+
+struct NextFunctions {
+#define HEAPSTER_must(name, result, parameters) result(*name) parameters;
+#define HEAPSTER_own(name, result, parameters)
+#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name, result, parameters)
+#include "preload/functions.def"
+#undef HEAPSTER_must
+#undef HEAPSTER_own
+  size_t (*usable_size)(void*);  // null where the next allocator has none of its own
+};
+
+// Before the first call every pointer leads to a stand-in that resolves them all and goes on.
+HEAPSTER_LOCAL extern constinit NextFunctions next;
+
+// Usable bytes of a block, by the next allocator's own word; 0 where it has none.
+size_t usable_size(void* block);
+
+// What a look at the next allocator found, for the constructor.
+struct NextFacts {
+  const char* path;      // of the object it lies in; null where unknown
+  bool is_libc;          // glibc's own
+  bool headers_trusted;  // glibc's own, and its chunk headers say what malloc_usable_size says
+  bool defines_new;      // the same object defines operator new
+};
+NextFacts inspect_next();
+
+// A glibc chunk's size field, which lies before the block; its flag bits; usable bytes from it.
+inline uint64_t chunk_size_field(const void* block) { return static_cast<const uint64_t*>(block)[-1]; }
+inline constexpr uint64_t kChunkMmapped = 2;
+inline uint64_t usable_of_chunk(uint64_t field) { return (field & ~uint64_t{7}) - sizeof(uint64_t); }
+
+}  // namespace heapster::preload

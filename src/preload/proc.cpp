@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/proc.h"
+
+#include <elf.h>
+#include <sys/resource.h>
+
+#include "preload/kernel.h"
+#include "preload/text.h"
+
+namespace heapster::preload {
+
+namespace {
+
+// The inode in "pid:[4026531836]".
+uint64_t pid_namespace() {
+  char link[64];
+  const long size = kernel::read_link("/proc/self/ns/pid", link, sizeof link - 1);
+  if (size <= 0) return 0;
+  link[size] = '\0';
+  const char* at = link;
+  while (*at != '\0' && *at != '[') ++at;
+  uint64_t inode = 0;
+  return *at == '[' && parse_number(++at, inode) ? inode : 0;
+}
+
+constexpr size_t aligned4(size_t size) { return (size + 3) & ~size_t{3}; }
+
+// Copies the GNU build-id out of a PT_NOTE segment.
+void build_id_of_notes(const char* at, size_t size, Identity& identity) {
+  while (size >= sizeof(Elf64_Nhdr)) {
+    const auto* note = reinterpret_cast<const Elf64_Nhdr*>(at);
+    const size_t whole = sizeof *note + aligned4(note->n_namesz) + aligned4(note->n_descsz);
+    if (whole > size) return;
+    const char* name = at + sizeof *note;
+    if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0 &&
+        note->n_descsz <= sizeof identity.build_id) {
+      memcpy(identity.build_id, name + aligned4(note->n_namesz), note->n_descsz);
+      identity.build_id_bytes = note->n_descsz;
+      return;
+    }
+    at += whole;
+    size -= whole;
+  }
+}
+
+// The executable's program headers are in memory already; its file need not be opened.
+void read_build_id(Identity& identity) {
+  const auto* headers = reinterpret_cast<const Elf64_Phdr*>(getauxval(AT_PHDR));
+  const auto count = getauxval(AT_PHNUM);
+  if (headers == nullptr) return;
+  const char* base = nullptr;
+  for (unsigned long i = 0; i < count; ++i) {
+    if (headers[i].p_type == PT_PHDR) base = reinterpret_cast<const char*>(headers) - headers[i].p_vaddr;
+  }
+  for (unsigned long i = 0; i < count; ++i) {
+    if (headers[i].p_type == PT_NOTE && identity.build_id_bytes == 0) {
+      build_id_of_notes(base + headers[i].p_vaddr, headers[i].p_memsz, identity);
+    }
+  }
+}
+
+uint64_t in_nanoseconds(const timeval& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_usec) * 1'000;
+}
+
+}  // namespace
+
+size_t read_text(const char* path, char* to, size_t room) {
+  to[0] = '\0';
+  const int fd = kernel::open_at(AT_FDCWD, path, O_RDONLY);
+  if (fd < 0) return 0;
+  long size = kernel::read(fd, to, room - 1);
+  kernel::close(fd);
+  if (size <= 0) return 0;
+  if (to[size - 1] == '\n') --size;
+  to[size] = '\0';
+  return static_cast<size_t>(size);
+}
+
+bool read_stat(uint32_t pid, ProcessStat& stat) {
+  char path[32];
+  if (pid == 0) {
+    TextBuilder(path, sizeof path).add("/proc/self/stat");
+  } else {
+    TextBuilder(path, sizeof path).add("/proc/").add(pid).add("/stat");
+  }
+  char text[512];
+  const size_t size = read_text(path, text, sizeof text);
+  // "pid (name) state ppid …": the name may hold anything, so count from the last ')'.
+  const char* at = text + size;
+  while (at != text && *at != ')') --at;
+  if (at == text) return false;
+  uint64_t field = 0;
+  for (int number = 2; number < 22; ++number) {
+    while (*at != ' ' && *at != '\0') ++at;
+    if (*at++ == '\0') return false;
+    if (number + 1 != 4 && number + 1 != 22) continue;
+    if (!parse_number(at, field)) return false;
+    if (number + 1 == 4) stat.parent = static_cast<uint32_t>(field);
+  }
+  stat.start_ticks = field;
+  return true;
+}
+
+void identify(Identity& identity) {
+  ProcessStat stat{};
+  read_stat(0, stat);
+  identity.pid = kernel::pid();
+  identity.uid = kernel::effective_uid();
+  identity.parent_pid = stat.parent;
+  identity.start_ticks = stat.start_ticks;
+  identity.pid_namespace = pid_namespace();
+  read_build_id(identity);
+}
+
+void read_usage(Ending& ending) {
+  rusage usage{};
+  kernel::call(__NR_getrusage, RUSAGE_SELF, kernel::as_long(&usage));
+  ending.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  ending.minor_faults = static_cast<uint64_t>(usage.ru_minflt);
+  ending.major_faults = static_cast<uint64_t>(usage.ru_majflt);
+  ending.user_nanoseconds = in_nanoseconds(usage.ru_utime);
+  ending.system_nanoseconds = in_nanoseconds(usage.ru_stime);
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// What the kernel tells of processes, read by system calls alone.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "layout/segment.h"
+
+namespace heapster::preload {
+
+struct ProcessStat {
+  uint32_t parent;
+  uint64_t start_ticks;
+};
+
+// /proc/PID/stat of a process; pid 0: of ourselves. False where /proc does not tell.
+bool read_stat(uint32_t pid, ProcessStat& stat);
+
+// Fills who we are: pid, parent, start, namespace, uid, build-id of the executable. What cannot be
+// learned stays 0.
+void identify(Identity& identity);
+
+// A small file's first bytes as text, without the line's end.
+size_t read_text(const char* path, char* to, size_t room);
+
+// Usage so far, by getrusage.
+void read_usage(Ending& ending);
+
+}  // namespace heapster::preload

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+//
+// The constructor runs before any other library's but libc's, so its exit handler, registered
+// first, is called last: after the destructors of all other libraries, whose frees are thus seen.
+//
+// A fork's child shares our mapping with its parent and must not write to it. The kernel wipes
+// the gate page in the child, so its first call finds no shard and comes here; that call builds a
+// segment of its own. Children that exec at once never get that far. What lived at the fork is
+// added up by the atfork handler, in the parent, before the two part; a child that was made
+// without one reads its parent's shards at its own first call, a moment later.
+
+#include "preload/process.h"
+
+#include <sys/auxv.h>
+
+#include "preload/clock.h"
+#include "preload/config.h"
+#include "preload/dump_signal.h"
+#include "preload/early_arena.h"
+#include "preload/kernel.h"
+#include "preload/libc.h"
+#include "preload/notes.h"
+#include "preload/proc.h"
+#include "preload/publish.h"
+#include "preload/recorder.h"
+#include "preload/segment_file.h"
+#include "preload/snapshot_name.h"
+#include "preload/snapshot_writer.h"
+#include "preload/start.h"
+#include "preload/text.h"
+#include "preload/texts.h"
+
+namespace heapster::preload {
+
+constinit Process process = {};
+Gate gate;
+
+namespace {
+
+constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK, Linux 4.14
+
+constinit bool headers_trusted = false;
+constinit uint32_t finished = 0;
+constinit uint32_t becoming_child = 0;
+
+// What lives at a fork, added up by the parent.
+struct ForkBaseline {
+  uint32_t forks_under_way;
+  AtFork sums;
+  Cell cells[kBuckets];
+};
+ForkBaseline baseline;
+
+void open_gate() {
+  gate.any = UINTPTR_MAX;
+  gate.fast = headers_trusted ? UINTPTR_MAX : 0;
+}
+
+void close_gate() { gate = {}; }
+
+void take_baseline() {
+  const Totals totals = sum_totals();
+  const AtFork& before = segment.header()->at_fork;
+  baseline.sums.live_bytes = totals.live_bytes + before.live_bytes;
+  baseline.sums.live_count = static_cast<int64_t>(totals.alloc.count - totals.dealloc.count) + before.live_count;
+  sum_live_cells(baseline.cells);
+}
+
+void before_fork() {
+  if (process.stage != Stage::kCounting || gate.any == 0) return;
+  take_baseline();
+  Together::add(baseline.forks_under_way, 1u);
+}
+
+void after_fork_in_parent() {
+  if (process.stage == Stage::kCounting && gate.any != 0) Together::add(baseline.forks_under_way, ~0u);
+}
+
+void after_fork_in_child() { close_gate(); }  // the kernel did, unless it is older than 4.14
+
+// The first call of a fork's child.
+void become_child() {
+  const TryLock lock(becoming_child);
+  if (!lock || gate.any != 0) return;
+  Origin origin{.start = Start::kForked,
+                .parent_pid = process.pid,
+                .parent_ticks = segment.header()->identity.start_ticks,
+                .at_fork = {}};
+  bool approximate = false;
+  if (baseline.forks_under_way == 0) {
+    take_baseline();
+    approximate = true;
+  }
+  origin.at_fork = baseline.sums;
+  baseline.forks_under_way = 0;
+  segment.abandon();
+  restart_threads();
+  restart_publishing();
+  keep_notes_in(nullptr);
+  if (approximate) raise(Note::k_baseline_approximate);
+  process.stage = Stage::kOff;
+  process.pid = kernel::pid();
+  process.started = coarse_time();
+  finished = 0;
+  if (!build_segment(origin)) return;
+  memcpy(reinterpret_cast<char*>(segment.header()) + kLiveAtForkOffset, baseline.cells, sizeof baseline.cells);
+  process.stage = Stage::kCounting;
+  open_gate();
+}
+
+void say(const char* what) {
+  if (!config.verbose) return;
+  char line[kPathRoom + 128];
+  TextBuilder text(line, sizeof line);
+  text.add("heapster: ").add(what).add(" (pid ").add(process.pid).add(")");
+  if (snapshot_path()[0] != '\0') text.add(", snapshot ").add(snapshot_path());
+  text.add('\n');
+  kernel::write(2, line, text.size());
+}
+
+void on_exit(void*) { finish(); }
+
+void report_option(const char* assignment, bool accepted) {
+  add_text(accepted ? Text::k_option : Text::k_refused, assignment);
+  if (!accepted) raise(Note::k_option_refused);
+}
+
+void note_coverage(const NextFacts& facts) {
+  const void* seen = dlsym(kDefault, "malloc");
+  if (seen != own_malloc()) {
+    const void* executable = reinterpret_cast<const void*>(getauxval(AT_PHDR));
+    const bool by_executable = object_of(seen) == object_of(executable);
+    raise(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
+  }
+  if (facts.defines_new) raise(Note::k_new_bypasses_malloc);
+  if (next.usable_size == nullptr) raise(Note::k_no_usable_size);
+  if (!facts.headers_trusted) raise(Note::k_usable_size_called);
+  if (early_arena.used()) raise(Note::k_arena_used);
+}
+
+void watch_ends() {
+  __cxa_atexit(on_exit, nullptr, nullptr);
+  __cxa_at_quick_exit(on_exit, nullptr);
+  __register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, nullptr);
+  kernel::advise(&gate, sizeof gate, kWipeOnFork);
+}
+
+__attribute__((constructor)) void start(int argument_count, const char* const* arguments,
+                                        const char* const* environment) {
+  const KeepErrno keep;
+  prepare_bit_scan();
+  if (getauxval(AT_SECURE) != 0) {
+    process.stage = Stage::kOff;
+    return;
+  }
+  const NextFacts facts = inspect_next();
+  headers_trusted = facts.headers_trusted;
+  if (!prepare_clock()) raise(Note::k_clock_missing);
+  process.pid = kernel::pid();
+  process.started = coarse_time();
+  read_config(environment, report_option);
+  gather_lasting_texts(argument_count, arguments, facts.path);
+  note_coverage(facts);
+  if (!build_segment({.start = Start::kFresh, .parent_pid = 0, .parent_ticks = 0, .at_fork = {}})) {
+    process.stage = Stage::kOff;
+    return;
+  }
+  watch_ends();
+  process.stage = Stage::kCounting;
+  open_gate();
+  start_threads();
+  install_dump_signal(config.signal);
+  say("counting");
+}
+
+}  // namespace
+
+Target find_target() {
+  switch (process.stage) {
+    case Stage::kOff:
+      return {nullptr, false};
+    case Stage::kEarly:
+      return early_target();
+    case Stage::kCounting:
+      break;
+  }
+  if (gate.any == 0) become_child();
+  if (gate.any == 0) return process.stage == Stage::kOff ? Target{nullptr, false} : early_target();
+  return claim_target();
+}
+
+void finish() {
+  if (process.stage != Stage::kCounting || gate.any == 0 || process.pid != kernel::pid()) return;
+  if (__atomic_exchange_n(&finished, 1u, __ATOMIC_ACQ_REL) != 0) return;
+  const KeepErrno keep;
+  gather_early();
+  refresh_names();
+  finish_timeline();
+  Header* header = segment.header();
+  header->ending.time = since_start(coarse_time());
+  read_usage(header->ending);
+  store(header->state, static_cast<uint32_t>(State::kExited));
+  if (write_exit_snapshot() && segment.is_file()) remove_segment_file(header->identity);
+  say("done");
+}
+
+}  // namespace heapster::preload

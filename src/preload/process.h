@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// The life of the measured process: start, fork, end. Everything that happens once per process
+// is decided here.
+
+#pragma once
+
+#include <cstdint>
+
+#include "layout/segment.h"
+#include "preload/segment_memory.h"
+#include "preload/threads.h"
+#include "preload/words.h"
+
+namespace heapster::preload {
+
+enum class Stage : uint32_t {
+  kEarly,     // before our constructor: counted without a segment
+  kCounting,  // a segment is there
+  kOff,       // nothing is counted: calls pass through
+};
+
+struct Process {
+  Stage stage;
+  uint32_t pid;      // whose segment it is; another pid asks: a fork's or vfork's child
+  uint64_t started;  // coarse clock
+};
+extern constinit Process process;
+
+// Where a thread that has no shard at hand is to count; sets up a fork's child at its first call.
+Target find_target();
+
+// The program's end, however it came: writes the snapshot and removes the segment's file. Does
+// nothing the second time, or in a process that is not the segment's. Async-signal-safe.
+void finish();
+
+// Failures that the hooks see.
+void aligned_failed(bool invalid);
+void realloc_overflowed();
+
+// Our own malloc's address, whichever malloc the program may see.
+const void* own_malloc();
+
+// Positions in the header's directory.
+inline constexpr uint32_t kTextsSection = 0;
+inline constexpr uint32_t kSchemaSection = 1;
+inline constexpr uint32_t kLiveAtPeakSection = 2;
+inline constexpr uint32_t kLiveAtForkSection = 3;
+inline constexpr uint32_t kTimelineSection = 4;
+inline constexpr uint32_t kSlotsSection = 5;
+inline constexpr uint32_t kSectionCount = 6;
+
+inline Section& slots_section() { return segment.header()->sections[kSlotsSection]; }
+
+// Whether only one shard was ever in use.
+inline bool solo() { return load(slots_section().used) <= 1; }
+
+inline uint64_t since_start(uint64_t time) { return time > process.started ? time - process.started : 0; }
+
+}  // namespace heapster::preload

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+//
+// The peak. While one shard is all there is, its own high-water word is exact. With more, no
+// word says what lives in the whole process: each shard publishes its net word only when that has
+// moved by a quantum, so the published sum may be off by kPublishBound per shard, and a maximum
+// taken of it could be far too high (threads that only free, each just below its quantum). So the
+// published sum only decides whether a look is worth while; the peak is raised to the sum of the
+// net words themselves, and what may have been missed between two looks is kept as its error.
+//
+// The live-by-size table at the peak is copied when live bytes exceed those of the last copy by
+// 1/64: a few hundred copies on the way from a kilobyte to a gigabyte.
+
+#include "preload/publish.h"
+
+#include "preload/clock.h"
+#include "preload/libc.h"
+#include "preload/process.h"
+#include "preload/recorder.h"
+#include "preload/segment_memory.h"
+#include "preload/words.h"
+
+namespace heapster::preload {
+
+namespace {
+
+constexpr uint64_t kFirstInterval = 4'000'000;  // nanoseconds; one tick of the coarse clock
+
+constinit uint32_t table_lock = 0;
+constinit uint32_t timeline_lock = 0;
+constinit uint64_t next_point = 0;
+
+Published& published() { return segment.header()->published; }
+
+template <typename Visit>
+void each_shard(Visit visit) {
+  const auto used = static_cast<uint32_t>(load(slots_section().used));
+  for (uint32_t i = 0; i < used; ++i) {
+    if (const Slot* slot = segment.slot(i)) visit(slot->now);
+  }
+}
+
+void add_to(Cell& sum, const Cell& cell) {
+  sum.count += load(cell.count);
+  sum.bytes += load(cell.bytes);
+}
+
+int64_t sum_net() {
+  int64_t sum = 0;
+  each_shard([&](const Shard& shard) { sum += load(shard.net); });
+  return sum;
+}
+
+// Copies the live-by-size table where live bytes have grown enough since the last copy.
+void keep_table(int64_t live, uint64_t now) {
+  Published& shown = published();
+  if (live <= load(shown.table_live) + load(shown.table_live) / 64 + kQuantum) return;
+  const TryLock lock(table_lock);
+  if (!lock) return;
+  Cell cells[kBuckets];
+  sum_live_cells(cells);
+  auto* table = reinterpret_cast<Cell*>(reinterpret_cast<char*>(segment.header()) + kLiveAtPeakOffset);
+  for (uint32_t i = 0; i < kBuckets; ++i) table[i] = cells[i];
+  store(shown.table_live, live);
+  store(shown.table_time, now);
+}
+
+void raise_solo_peak(const Shard* shard, uint64_t now) {
+  Published& shown = published();
+  const int64_t high = load(shard->high);
+  if (high <= load(shown.solo_peak)) return;
+  store(shown.solo_peak, high);
+  store(shown.peak_time, now);
+  keep_table(load(shard->net), now);
+}
+
+void raise_peak(int64_t estimate, uint64_t now) {
+  Published& shown = published();
+  const int64_t bound = load(shown.slots_owned) * kPublishBound;
+  if (estimate + bound <= load(shown.peak)) return;
+  Together::raise(shown.peak_error, bound);
+  const int64_t live = sum_net();
+  if (live <= load(shown.peak)) return;
+  Together::raise(shown.peak, live);
+  if (live > load(shown.solo_peak)) store(shown.peak_time, now);
+  keep_table(live, now);
+}
+
+void publish(Shard* shard, uint64_t now) {
+  const int64_t net = load(shard->net);
+  const int64_t before = __atomic_exchange_n(&shard->published, net, __ATOMIC_RELAXED);
+  store(shard->floor, net - kPublishBound);
+  const int64_t estimate = __atomic_add_fetch(&published().live, net - before, __ATOMIC_RELAXED);
+  if (solo()) {
+    raise_solo_peak(shard, now);
+  } else if (net > before) {
+    raise_peak(estimate, now);
+  }
+}
+
+TimelinePoint* timeline() {
+  return reinterpret_cast<TimelinePoint*>(reinterpret_cast<char*>(segment.header()) + kTimelineOffset);
+}
+
+// Every other point goes, and the interval doubles.
+void thin_out(Section& section) {
+  TimelinePoint* points = timeline();
+  for (uint32_t i = 0; i < kTimelinePoints / 2; ++i) points[i] = points[2 * i];
+  store(section.used, uint64_t{kTimelinePoints / 2});
+  store(published().interval, load(published().interval) * 2);
+}
+
+// A reader takes the points only if the stamp was even and the same before and after.
+void add_point(uint64_t now) {
+  Published& shown = published();
+  Section& section = segment.header()->sections[kTimelineSection];
+  if (shown.interval == 0) shown.interval = kFirstInterval;
+  const Totals totals = sum_totals();
+  __atomic_fetch_add(&shown.timeline_stamp, 1u, __ATOMIC_ACQ_REL);
+  if (section.used == kTimelinePoints) thin_out(section);
+  timeline()[section.used] = {
+      .time = static_cast<int64_t>(now),
+      .use_curr = totals.live_bytes + segment.header()->at_fork.live_bytes,
+      .alloc_count = static_cast<int64_t>(totals.alloc.count),
+      .alloc_sum = static_cast<int64_t>(totals.alloc.bytes),
+      .dealloc_count = static_cast<int64_t>(totals.dealloc.count),
+      .realloc_move_sum = static_cast<int64_t>(totals.move_bytes),
+  };
+  store(section.used, section.used + 1);
+  __atomic_fetch_add(&shown.timeline_stamp, 1u, __ATOMIC_RELEASE);
+  store(next_point, now + shown.interval);
+}
+
+void tick(uint64_t now) {
+  if (now == 0 || now < load(next_point)) return;
+  const TryLock lock(timeline_lock);
+  if (lock && now >= load(next_point)) add_point(now);
+}
+
+}  // namespace
+
+void step(Shard* shard) {
+  store(shard->countdown, kQuantum);
+  const uint64_t now = since_start(coarse_time());
+  const int64_t change = load(shard->net) - load(shard->published);
+  if (change >= kQuantum || change <= -kQuantum) {
+    publish(shard, now);
+  } else if (solo()) {
+    raise_solo_peak(shard, now);
+  }
+  store(published().time, now);
+  tick(now);
+}
+
+void publish_all(Shard* shard) { publish(shard, since_start(coarse_time())); }
+
+void leave_solo() {
+  if (const Slot* first = segment.slot(0)) raise_solo_peak(&first->now, since_start(coarse_time()));
+}
+
+Totals sum_totals() {
+  Totals totals{};
+  each_shard([&](const Shard& shard) {
+    totals.live_bytes += load(shard.net);
+    for (uint32_t i = 0; i < kBuckets; ++i) {
+      add_to(totals.alloc, shard.sizes[i].alloc);
+      add_to(totals.dealloc, shard.sizes[i].dealloc);
+      totals.move_bytes += load(shard.reallocs[i].realloc_move.bytes);
+    }
+  });
+  return totals;
+}
+
+void sum_live_cells(Cell (&cells)[kBuckets]) {
+  memcpy(cells, reinterpret_cast<char*>(segment.header()) + kLiveAtForkOffset, sizeof cells);
+  each_shard([&](const Shard& shard) {
+    for (uint32_t i = 0; i < kBuckets; ++i) {
+      const SizeLine& line = shard.sizes[i];
+      cells[i].count += load(line.usable.count) - load(line.dealloc.count) + load(line.live_shift.count);
+      cells[i].bytes += load(line.usable.bytes) - load(line.dealloc.bytes) + load(line.live_shift.bytes);
+    }
+  });
+}
+
+void restart_publishing() {
+  table_lock = 0;
+  timeline_lock = 0;
+  next_point = 0;
+}
+
+void finish_timeline() {
+  const uint64_t now = since_start(coarse_time());
+  store(published().time, now);
+  const TryLock lock(timeline_lock);
+  if (lock && now != 0) add_point(now);
+}
+
+}  // namespace heapster::preload

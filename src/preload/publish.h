@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// The publishing step: what a shard does rarely, behind its byte countdown, so that the hot path
+// need not. It adds the change of the shard's net word to the process's published live bytes,
+// raises the peak, copies the live-by-size table near the peak, and feeds the timeline.
+
+#pragma once
+
+#include <cstdint>
+
+#include "layout/segment.h"
+
+namespace heapster::preload {
+
+// Publishes whatever a shard has not published yet.
+void publish_all(Shard* shard);
+
+// A second shard comes into use: from now on the peak is a sum over shards.
+void leave_solo();
+
+// Sum over the shards of one kind of cells, per process.
+struct Totals {
+  int64_t live_bytes;  // Σ net
+  Cell alloc;
+  Cell dealloc;
+  uint64_t move_bytes;
+};
+Totals sum_totals();
+
+// Live blocks by usable size, and what lived at the fork besides.
+void sum_live_cells(Cell (&cells)[kBuckets]);
+
+// In a fork's child: nothing was published yet, and no lock is held.
+void restart_publishing();
+
+// The last point of the timeline, with the end's numbers.
+void finish_timeline();
+
+}  // namespace heapster::preload

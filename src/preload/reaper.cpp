@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/reaper.h"
+
+#include "preload/clock.h"
+#include "preload/kernel.h"
+#include "preload/proc.h"
+#include "preload/text.h"
+
+namespace heapster::preload {
+
+namespace {
+
+// Bounds for what dead processes leave behind: this many files, and as old as that.
+constexpr uint64_t kDeadFiles = 1024;
+constexpr uint64_t kDeadSeconds = 24 * 3600;
+constexpr uint64_t kYoungSeconds = 60;  // never reaped, somebody may be about to collect it
+
+struct DirectoryEntry {  // struct linux_dirent64
+  uint64_t inode;
+  int64_t next;
+  uint16_t bytes;
+  uint8_t type;
+  char name[];
+};
+
+bool is_dead_segment(const char* name, uint64_t pid_namespace) {
+  uint64_t field[3];
+  for (int i = 0; i < 3; ++i) {
+    if (!parse_number(name, field[i]) || *name != (i < 2 ? '-' : '\0')) return false;
+    if (i < 2) ++name;
+  }
+  ProcessStat stat{};
+  if (field[0] != pid_namespace) return false;
+  return !read_stat(static_cast<uint32_t>(field[1]), stat) || stat.start_ticks != field[2];
+}
+
+bool is_snapshot(const char* name) {
+  const size_t size = strlen(name);
+  return size > 5 && equal(name + size - 5, ".heap");
+}
+
+uint64_t age_in_seconds(int directory, const char* name) {
+  struct stat status {};
+  if (kernel::call(__NR_newfstatat, directory, kernel::as_long(name), kernel::as_long(&status), AT_SYMLINK_NOFOLLOW)) {
+    return 0;
+  }
+  const auto now = epoch_time() / 1'000'000'000;
+  const auto changed = static_cast<uint64_t>(status.st_mtim.tv_sec);
+  return now > changed ? now - changed : 0;
+}
+
+template <typename Visit>
+void each_entry(int directory, Visit visit) {
+  alignas(DirectoryEntry) char buffer[4096];
+  kernel::call(__NR_lseek, directory, 0, 0);
+  for (;;) {
+    const long size = kernel::call(__NR_getdents64, directory, kernel::as_long(buffer), sizeof buffer);
+    if (size <= 0) return;
+    for (long at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
+      visit(entry->name);
+      at += entry->bytes;
+    }
+  }
+}
+
+}  // namespace
+
+void reap_dead(int directory, uint64_t pid_namespace) {
+  uint64_t files = 0;
+  each_entry(directory, [&](const char*) { ++files; });
+  const uint64_t limit = files > kDeadFiles ? kYoungSeconds : kDeadSeconds;
+  each_entry(directory, [&](const char* name) {
+    if (!is_snapshot(name) && !is_dead_segment(name, pid_namespace)) return;
+    if (age_in_seconds(directory, name) > limit) kernel::unlink_at(directory, name);
+  });
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//
+// The hot path: what a malloc, a free and a realloc cost beyond the next allocator's own work.
+// A handful of adds to this thread's shard, two predicted branches that lead to cold code.
+//
+// The fast way is open while the thread has a shard, the process is the one that claimed it (the
+// gate: a fork wipes it), and glibc's chunk headers tell usable sizes. Everything else, and every
+// rare event, goes the slow way (recorder_slow.cpp), which counts the same numbers.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "layout/segment.h"
+#include "preload/attributes.h"
+#include "preload/next.h"
+#include "preload/quick_bucket.h"
+#include "preload/realloc_class.h"
+#include "preload/words.h"
+
+namespace heapster::preload {
+
+// One page of masks that the kernel wipes in a fork's child (MADV_WIPEONFORK), however the child
+// was made: a zero mask turns the thread's shard pointer, which the child inherited and which
+// leads into its parent's segment, into null. `any` is open while this process counts at all,
+// `fast` while chunk headers may be read, too.
+#if defined(__aarch64__)
+inline constexpr size_t kGateBytes = 65536;  // the largest page
+#else
+inline constexpr size_t kGateBytes = 4096;
+#endif
+struct alignas(kGateBytes) Gate {
+  uintptr_t fast;
+  uintptr_t any;
+};
+HEAPSTER_LOCAL extern Gate gate;
+
+// 16 bytes of static TLS: initial-exec access is one instruction, and never allocates.
+struct ThreadState {
+  Shard* shard;    // null before the first call, after the end, and while threads share
+  uint32_t stage;  // ThreadStage
+  uint32_t slot;   // which slot the shard is
+};
+HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec")));
+
+// Cold ways out of the hot path.
+HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
+HEAPSTER_COLD void free_slow(void* block);
+HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
+HEAPSTER_COLD void step(Shard* shard);  // publish.cpp
+
+// The thread's shard, and the same where it may be written to without asking for usable sizes.
+inline Shard* own_shard() {
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & gate.any);
+}
+HEAPSTER_HOT Shard* fast_shard() {
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & gate.fast);
+}
+
+template <typename Writer>
+HEAPSTER_HOT void add_cell(Cell& cell, uint64_t bytes) {
+  Writer::add(cell.count, uint64_t{1});
+  Writer::add(cell.bytes, bytes);
+}
+
+template <typename Writer>
+HEAPSTER_HOT void grow_live(Shard* shard, int64_t by) {
+  Writer::add(shard->net, by);
+  Writer::raise(shard->high, load(shard->net));
+  if (HEAPSTER_UNLIKELY(Writer::take(shard->countdown, by))) step(shard);
+}
+
+template <typename Writer>
+HEAPSTER_HOT void shrink_live(Shard* shard, int64_t by) {
+  Writer::add(shard->net, -by);
+  if (HEAPSTER_UNLIKELY(load(shard->net) < load(shard->floor))) step(shard);
+}
+
+template <typename Writer>
+HEAPSTER_HOT void count_alloc(Shard* shard, const void* block, uint64_t size, uint64_t usable) {
+  add_cell<Writer>(shard->sizes[quick_bucket_of(size)].alloc, size);
+  add_cell<Writer>(shard->sizes[quick_bucket_of(usable)].usable, usable);
+  store(shard->last, reinterpret_cast<uint64_t>(block));
+  grow_live<Writer>(shard, static_cast<int64_t>(usable));
+}
+
+template <typename Writer>
+HEAPSTER_HOT void count_free(Shard* shard, const void* block, uint64_t usable) {
+  add_cell<Writer>(shard->sizes[quick_bucket_of(usable)].dealloc, usable);
+  Writer::add(shard->counters.temporary_count, uint64_t{load(shard->last) == reinterpret_cast<uint64_t>(block)});
+  shrink_live<Writer>(shard, static_cast<int64_t>(usable));
+}
+
+template <typename Writer>
+HEAPSTER_HOT void count_realloc(Shard* shard, const void* before, const void* after, uint64_t size, uint64_t was,
+                                uint64_t is) {
+  count_class<Writer>(shard, {.was = was, .is = is, .moved = before != after});
+  Writer::add(shard->counters.realloc_request_sum, size);
+  if (load(shard->last) == reinterpret_cast<uint64_t>(before)) store(shard->last, reinterpret_cast<uint64_t>(after));
+  if (was == is) return;
+  Cell& from = shard->sizes[quick_bucket_of(was)].live_shift;
+  Cell& to = shard->sizes[quick_bucket_of(is)].live_shift;
+  Writer::add(from.count, ~uint64_t{0});
+  Writer::add(from.bytes, -was);
+  add_cell<Writer>(to, is);
+  const auto change = static_cast<int64_t>(is - was);
+  if (change > 0) {
+    grow_live<Writer>(shard, change);
+  } else {
+    shrink_live<Writer>(shard, -change);
+  }
+}
+
+// What a realloc of a block made of it; returns the block as it is now.
+HEAPSTER_HOT void* recount(Shard* shard, const void* before, void* after, size_t size, uint64_t was) {
+  if (HEAPSTER_UNLIKELY(after == nullptr)) {
+    Alone::add(shard->counters.realloc_fail_count, uint64_t{1});
+    return nullptr;
+  }
+  const uint64_t field = chunk_size_field(after);
+  const bool mmapped = (field & kChunkMmapped) != 0;
+  count_realloc<Alone>(shard, before, after, size, was,
+                       HEAPSTER_UNLIKELY(mmapped) ? usable_size(after) : usable_of_chunk(field));
+  return after;
+}
+
+// A block came from the next allocator; returns it.
+HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
+  Shard* shard = fast_shard();
+  if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
+    const uint64_t field = chunk_size_field(block);
+    if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
+      count_alloc<Alone>(shard, block, size, usable_of_chunk(field));
+      return block;
+    }
+  }
+  return alloc_slow(block, size);
+}
+
+// Counts a block, then frees it: afterwards its size cannot be known.
+HEAPSTER_HOT void record_free(void* block) {
+  Shard* shard = fast_shard();
+  if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
+    const uint64_t field = chunk_size_field(block);
+    if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
+      count_free<Alone>(shard, block, usable_of_chunk(field));
+      return next.free(block);
+    }
+  }
+  free_slow(block);
+}
+
+HEAPSTER_HOT void* record_realloc(void* block, size_t size) {
+  Shard* shard = fast_shard();
+  if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr && size != 0)) {
+    const uint64_t field = chunk_size_field(block);
+    if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
+      void* after = next.realloc(block, size);
+      return recount(shard, block, after, size, usable_of_chunk(field));
+    }
+  }
+  return realloc_slow(block, size);
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// The slow way of counting, for whatever the hot path turned away: a thread's first call, a fork's
+// child, failures, NULL, blocks that glibc mapped by themselves, blocks of the early arena, and
+// every call over an allocator whose usable sizes have to be asked for. The same numbers, with
+// plain adds on a shard of one's own and atomic ones on a shared shard.
+
+#include "preload/early_arena.h"
+#include "preload/libc.h"
+#include "preload/process.h"
+#include "preload/recorder.h"
+#include "preload/threads.h"
+
+namespace heapster::preload {
+
+uint64_t bit_scan_fix = 0;
+
+namespace {
+
+Target target() {
+  if (Shard* shard = own_shard()) return {shard, false};
+  return find_target();
+}
+
+// Calls count.operator()<Writer>(shard) with the writer that the target needs.
+template <typename Count>
+void with_target(Count count) {
+  const Target where = target();
+  if (where.shard == nullptr) return;
+  if (where.shared) {
+    count.template operator()<Together>(where.shard);
+  } else {
+    count.template operator()<Alone>(where.shard);
+  }
+}
+
+void add_one(uint64_t Counters::*counter) {
+  with_target([&]<typename Writer>(Shard* shard) { Writer::add(shard->counters.*counter, uint64_t{1}); });
+}
+
+void count_freed(void* block, uint64_t usable) {
+  with_target([&]<typename Writer>(Shard* shard) { count_free<Writer>(shard, block, usable); });
+}
+
+// A block from before the next allocator was known moves over to it, contents and all.
+void* realloc_from_arena(void* block, size_t size) {
+  void* fresh = next.malloc(size);
+  if (fresh == nullptr) return nullptr;
+  const size_t old = EarlyArena::usable(block);
+  memcpy(fresh, block, old < size ? old : size);
+  return fresh;
+}
+
+}  // namespace
+
+void* alloc_slow(void* block, size_t size) {
+  if (block == nullptr) {
+    add_one(&Counters::alloc_fail_count);
+    return nullptr;
+  }
+  with_target([&]<typename Writer>(Shard* shard) { count_alloc<Writer>(shard, block, size, usable_size(block)); });
+  return block;
+}
+
+void free_slow(void* block) {
+  if (block == nullptr) {
+    add_one(&Counters::free_null_count);
+    return next.free(block);
+  }
+  count_freed(block, usable_size(block));
+  if (!early_arena.owns(block)) next.free(block);
+}
+
+void* realloc_slow(void* block, size_t size) {
+  if (block == nullptr) return record_alloc(next.realloc(nullptr, size), size);
+  const size_t before = usable_size(block);
+  void* after = early_arena.owns(block) ? realloc_from_arena(block, size) : next.realloc(block, size);
+  if (after != nullptr) {
+    const size_t usable = usable_size(after);
+    with_target(
+        [&]<typename Writer>(Shard* shard) { count_realloc<Writer>(shard, block, after, size, before, usable); });
+  } else if (size == 0) {
+    count_freed(block, before);
+  } else {
+    add_one(&Counters::realloc_fail_count);
+  }
+  return after;
+}
+
+void aligned_failed(bool invalid) { add_one(invalid ? &Counters::alloc_invalid_count : &Counters::alloc_fail_count); }
+
+void realloc_overflowed() { add_one(&Counters::realloc_fail_count); }
+
+}  // namespace heapster::preload

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/segment_file.h"
+
+#include <sys/resource.h>
+
+#include "preload/config.h"
+#include "preload/kernel.h"
+#include "preload/notes.h"
+#include "preload/proc.h"
+#include "preload/segment_memory.h"
+#include "preload/snapshot_writer.h"
+#include "preload/text.h"
+
+namespace heapster::preload {
+
+namespace {
+
+constexpr long kTmpfsMagic = 0x01021994;
+constexpr int kMaxAncestors = 32;
+
+struct Statfs {  // the kernel's struct statfs begins so
+  long type;
+  long rest[31];
+};
+
+class SegmentName {
+ public:
+  SegmentName(uint64_t pid_namespace, uint32_t pid, uint64_t ticks) {
+    TextBuilder(name_, sizeof name_).add(pid_namespace).add('-').add(pid).add('-').add(ticks);
+  }
+  explicit SegmentName(const Identity& identity)
+      : SegmentName(identity.pid_namespace, identity.pid, identity.start_ticks) {}
+  operator const char*() const { return name_; }
+
+ private:
+  char name_[64];
+};
+
+bool file_size_allowed() {
+  rlimit limit{};
+  if (kernel::call(__NR_prlimit64, 0, RLIMIT_FSIZE, 0, kernel::as_long(&limit)) != 0) return true;
+  return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= SegmentMemory::kFileBytes;
+}
+
+bool ours_alone(int directory) {
+  struct stat status {};
+  if (kernel::call(__NR_fstat, directory, kernel::as_long(&status)) != 0) return false;
+  return status.st_uid == kernel::effective_uid() && (status.st_mode & 077) == 0;
+}
+
+// What could not be written where it belongs stays in the run directory, under a snapshot's name.
+void keep_unsaved(int directory, const char* name, uint32_t image) {
+  char kept[96];
+  TextBuilder(kept, sizeof kept).add(name).add('.').add(image).add(".heap");
+  kernel::call(__NR_renameat2, directory, kernel::as_long(name), directory, kernel::as_long(kept), 0);
+  raise(Note::k_snapshot_failed);
+}
+
+bool on_tmpfs(int directory) {
+  Statfs status{};
+  return kernel::call(__NR_fstatfs, directory, kernel::as_long(&status)) == 0 && status.type == kTmpfsMagic;
+}
+
+}  // namespace
+
+int open_run_directory() {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  int directory = kernel::open_at(AT_FDCWD, config.run_dir, kFlags);
+  if (directory < 0) {
+    kernel::call(__NR_mkdirat, AT_FDCWD, kernel::as_long(config.run_dir), 0700);
+    directory = kernel::open_at(AT_FDCWD, config.run_dir, kFlags);
+  }
+  if (directory < 0 || !ours_alone(directory)) {
+    raise(Note::k_no_run_directory);
+  } else if (!on_tmpfs(directory)) {
+    raise(Note::k_not_on_tmpfs);
+  } else {
+    return directory;
+  }
+  if (directory >= 0) kernel::close(directory);
+  return -1;
+}
+
+bool create_segment_file(int directory, const Identity& identity) {
+  if (!file_size_allowed()) {
+    raise(Note::k_file_size_limit);
+    return false;
+  }
+  const SegmentName name(identity);
+  const int fd = kernel::open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (fd < 0) {
+    raise(Note::k_segment_refused);
+    return false;
+  }
+  bool full = false;
+  const bool mapped = segment.map_file(fd, full);
+  kernel::close(fd);
+  if (!mapped) {
+    kernel::unlink_at(directory, name);
+    raise(full ? Note::k_no_space : Note::k_segment_refused);
+  }
+  return mapped;
+}
+
+bool save_earlier_image(int directory, const Identity& identity, Header& earlier) {
+  const SegmentName name(identity);
+  const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW);
+  if (fd < 0) return false;
+  const bool ours = ours_alone(fd) && kernel::read(fd, &earlier, sizeof earlier) == sizeof earlier &&
+                    memcmp(earlier.magic, kMagic, sizeof kMagic) == 0 && earlier.identity.pid == identity.pid;
+  const bool saved = ours && save_replaced(fd, earlier);
+  kernel::close(fd);
+  if (saved) {
+    kernel::unlink_at(directory, name);
+  } else {
+    keep_unsaved(directory, name, ours ? earlier.identity.image : 0);
+  }
+  return ours;
+}
+
+bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& pid, uint64_t& ticks) {
+  pid = identity.parent_pid;
+  ProcessStat stat{};
+  for (int i = 0; i < kMaxAncestors && pid > 1 && read_stat(pid, stat); ++i) {
+    if (kernel::exists_at(directory, SegmentName(identity.pid_namespace, pid, stat.start_ticks))) {
+      ticks = stat.start_ticks;
+      return true;
+    }
+    pid = stat.parent;
+  }
+  return false;
+}
+
+void remove_segment_file(const Identity& identity) {
+  char path[sizeof config.run_dir + 64];
+  TextBuilder(path, sizeof path).add(config.run_dir).add('/').add(SegmentName(identity));
+  kernel::unlink_at(AT_FDCWD, path);
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// The file behind the segment: its directory, its name, who its process descends from, and what an
+// earlier image of the same process left there. Names are `<pid-namespace>-<pid>-<start ticks>`:
+// an exec keeps all three, so that the new image finds the old image's segment under its own name.
+
+#pragma once
+
+#include <cstdint>
+
+#include "layout/segment.h"
+
+namespace heapster::preload {
+
+// Opens or creates the run directory: ours, closed to others, on a tmpfs. Negative with a note
+// where it is not.
+int open_run_directory();
+
+// Creates this process's segment in the directory and maps it into `segment`. False with a note
+// where that cannot be had.
+bool create_segment_file(int directory, const Identity& identity);
+
+// If an earlier image of this process left a segment: writes that image's snapshot, removes the
+// segment, and returns true with that image's header.
+bool save_earlier_image(int directory, const Identity& identity, Header& earlier);
+
+// Whether an ancestor is being measured; then the nearest such is told.
+bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& pid, uint64_t& ticks);
+
+// Removes this process's segment file.
+void remove_segment_file(const Identity& identity);
+
+}  // namespace heapster::preload

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// The bytes of our own segment: a tmpfs file mapped shared where it can be had, private memory of
+// the same layout elsewhere. Only the first slots are mapped at the start (a locked-memory limit or
+// mlockall must not be hit); more follow in chunks. The file's descriptor is closed by then, since
+// programs close all descriptors and reuse the numbers: a further mapping of the same file is
+// made from an existing one by mremap with an old size of 0.
+//
+// No page of the file is touched before the kernel has promised it (fallocate, or
+// MADV_POPULATE_WRITE): on a full tmpfs a touch would be a SIGBUS.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "layout/segment.h"
+
+namespace heapster::preload {
+
+class SegmentMemory {
+ public:
+  static constexpr uint32_t kFirstSlots = 13;  // mapped at the start, with the header 248 KiB
+  static constexpr uint32_t kChunkSlots = 16;
+  static constexpr size_t kFirstBytes = kSlotsOffset + kFirstSlots * sizeof(Slot);
+  static constexpr size_t kPromisedBytes = kSlotsOffset + 2 * sizeof(Slot);  // allocated at the start
+  static constexpr size_t kFileBytes = kSlotsOffset + size_t{kMaxSlots} * sizeof(Slot);
+
+  // Maps an empty file of ours; on false nothing changed, and `full` tells if space was lacking.
+  bool map_file(int fd, bool& full);
+  bool map_private();
+  // Forgets the mapping, which a fork's child inherited from its parent, and gives it back.
+  void abandon();
+
+  Header* header() const { return reinterpret_cast<Header*>(base_); }
+  bool is_file() const { return is_file_; }
+
+  // The slot, or null where it is not mapped.
+  Slot* slot(uint32_t index) const;
+  // Makes a slot's `now` (or `before`) part safe to touch; false where that cannot be.
+  bool ensure(uint32_t index);
+  bool ensure_before(Slot* slot) const;
+
+ private:
+  static constexpr uint32_t kChunks = (kMaxSlots - kFirstSlots + kChunkSlots - 1) / kChunkSlots;
+  static constexpr size_t kChunkBytes = kChunkSlots * sizeof(Slot);
+
+  bool promised(const void* at, size_t bytes) const;
+  bool ensure_chunk(uint32_t chunk);
+
+  char* base_ = nullptr;
+  bool is_file_ = false;
+  bool all_first_promised_ = false;  // kernel without MADV_POPULATE_WRITE: all was allocated at once
+  char* chunks_[kChunks] = {};
+};
+
+extern constinit SegmentMemory segment;
+
+}  // namespace heapster::preload

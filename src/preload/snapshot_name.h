@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+//
+// Where snapshots go: HEAPSTER_OUT's pattern, expanded once at the start to absolute paths, because
+// a program may change its directory, its host name or its root before its end.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "layout/segment.h"
+
+namespace heapster::preload {
+
+inline constexpr size_t kPathRoom = 4096;
+
+// `root`: the program is the root of what is measured, and may write where it works; others write
+// into the run directory unless HEAPSTER_OUT was set.
+void choose_snapshot_paths(const Identity& identity, const char* executable, bool root);
+
+const char* snapshot_path();  // empty: none at exit
+const char* dump_path();      // of snapshots on the signal, before their number
+
+// "dir/a.heap" and 7 make "dir/a.7.heap"; false where that does not fit.
+bool insert_number(char* to, size_t room, const char* path, uint64_t number);
+
+}  // namespace heapster::preload

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/start.h"
+
+#include "layout/schema.h"
+#include "preload/clock.h"
+#include "preload/config.h"
+#include "preload/kernel.h"
+#include "preload/notes.h"
+#include "preload/proc.h"
+#include "preload/process.h"
+#include "preload/reaper.h"
+#include "preload/segment_file.h"
+#include "preload/snapshot_name.h"
+#include "preload/text.h"
+#include "preload/texts.h"
+
+namespace heapster::preload {
+
+namespace {
+
+constexpr size_t kLongestCommand = 1536;
+constexpr uint32_t kStartsPerReaping = 64;
+
+char executable[1024];
+
+// The descent of this process: who is the root of the measured tree, this one or another.
+struct Descent {
+  bool is_root;
+  bool is_later_image;
+};
+
+void set_root(Identity& identity, uint32_t pid, uint64_t ticks) {
+  identity.root_pid = pid;
+  identity.root_ticks = ticks;
+}
+
+Descent find_descent(int directory, const Origin& origin, Identity& identity) {
+  Descent descent{.is_root = true, .is_later_image = false};
+  if (origin.start == Start::kForked) {
+    descent.is_root = false;
+    set_root(identity, origin.parent_pid, origin.parent_ticks);
+  }
+  if (config.root_pid != 0) {
+    descent.is_root = config.root_pid == identity.pid && config.root_ticks == identity.start_ticks;
+    set_root(identity, config.root_pid, config.root_ticks);
+  } else if (descent.is_root && directory >= 0) {
+    uint32_t pid = 0;
+    uint64_t ticks = 0;
+    descent.is_root = !find_measured_ancestor(directory, identity, pid, ticks);
+    if (!descent.is_root) set_root(identity, pid, ticks);
+  }
+  if (descent.is_root) set_root(identity, 0, 0);
+  Header earlier{};
+  if (directory >= 0 && save_earlier_image(directory, identity, earlier)) {
+    descent.is_later_image = true;
+    identity.image = earlier.identity.image + 1;
+    identity.start = static_cast<uint32_t>(Start::kExec);
+  }
+  return descent;
+}
+
+void describe(Header* header) {
+  const auto describe_one = [header](uint32_t at, SectionType type, size_t item, size_t offset, size_t capacity,
+                                     size_t used) {
+    header->sections[at] = {static_cast<uint32_t>(type), static_cast<uint32_t>(item), offset, capacity, used};
+  };
+  describe_one(kTextsSection, SectionType::kTexts, 1, kTextsOffset, kTextsBytes, 0);
+  describe_one(kSchemaSection, SectionType::kSchema, sizeof(FieldInfo), kSchemaOffset, kSchema.size(), kSchema.size());
+  describe_one(kLiveAtPeakSection, SectionType::kLiveAtPeak, sizeof(Cell), kLiveAtPeakOffset, kBuckets, kBuckets);
+  describe_one(kLiveAtForkSection, SectionType::kLiveAtFork, sizeof(Cell), kLiveAtForkOffset, kBuckets, kBuckets);
+  describe_one(kTimelineSection, SectionType::kTimeline, sizeof(TimelinePoint), kTimelineOffset, kTimelinePoints, 0);
+  describe_one(kSlotsSection, SectionType::kSlots, sizeof(Slot), kSlotsOffset, kMaxSlots, 0);
+  header->section_count = kSectionCount;
+  memcpy(reinterpret_cast<char*>(header) + kSchemaOffset, kSchema.data(), sizeof kSchema);
+}
+
+// The magic comes last: until then no reader takes the file for a segment.
+void fill(Header* header, const Identity& identity, const Origin& origin) {
+  describe(header);
+  write_texts(header);
+  header->version = kFormatVersion;
+  header->header_bytes = sizeof(Header);
+  header->state = static_cast<uint32_t>(State::kRunning);
+  header->identity = identity;
+  header->at_fork = origin.at_fork;
+  keep_notes_in(header);
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+  memcpy(header->magic, kMagic, sizeof kMagic);
+}
+
+bool place_segment(int directory, const Identity& identity) {
+  return (directory >= 0 && create_segment_file(directory, identity)) || segment.map_private();
+}
+
+}  // namespace
+
+void gather_lasting_texts(int argument_count, const char* const* arguments, const char* allocator) {
+  const long size = kernel::read_link("/proc/self/exe", executable, sizeof executable - 1);
+  executable[size > 0 ? size : 0] = '\0';
+  if (size <= 0 && argument_count > 0) TextBuilder(executable, sizeof executable).add(arguments[0]);
+  add_text(Text::k_executable, executable);
+  if (allocator != nullptr) add_text(Text::k_allocator, allocator);
+  if (config.label[0] != '\0') add_text(Text::k_label, config.label);
+  char boot_id[64];
+  if (read_text("/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id) != 0) add_text(Text::k_boot_id, boot_id);
+  char command[kLongestCommand];
+  TextBuilder text(command, sizeof command);
+  for (int i = 0; i < argument_count && !text.full(); ++i) text.add(arguments[i], strlen(arguments[i]) + 1);
+  add_text(Text::k_command, command, text.size());
+  end_lasting_texts();
+}
+
+bool build_segment(const Origin& origin) {
+  Identity identity{};
+  identify(identity);
+  identity.start = static_cast<uint32_t>(origin.start);
+  identity.started_epoch = epoch_time();
+  identity.started_monotonic = process.started;
+  const int directory = open_run_directory();
+  const Descent descent = find_descent(directory, origin, identity);
+  const bool wanted = config.follow || (descent.is_root && !descent.is_later_image);
+  bool placed = false;
+  if (wanted) {
+    choose_snapshot_paths(identity, executable, descent.is_root);
+    drop_passing_texts();
+    add_text(Text::k_snapshot, snapshot_path());
+    add_text(Text::k_dump, dump_path());
+    placed = place_segment(directory, identity);
+    if (placed) fill(segment.header(), identity, origin);
+  }
+  if (directory >= 0) {
+    if (identity.pid % kStartsPerReaping == 0) reap_dead(directory, identity.pid_namespace);
+    kernel::close(directory);
+  }
+  return placed;
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// The strings of the segment. They are gathered in private memory first, since options are read
+// before there is a segment, and a fork's child says most of them again.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "layout/segment.h"
+
+namespace heapster::preload {
+
+// Adds a string; one that does not fit is left out.
+void add_text(Text key, const char* text, size_t size);
+void add_text(Text key, const char* text);
+
+// What was added so far stays with the process; what follows is said anew by each fork's child.
+void end_lasting_texts();
+void drop_passing_texts();
+
+void write_texts(Header* header);
+
+// Looks a string up in a segment's text section; empty where it is not there.
+void find_text(const char* section, size_t used, Text key, char* to, size_t room);
+
+}  // namespace heapster::preload

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+//
+// Free shards form a stack that is popped and pushed by compare-exchange; its head carries a tag,
+// so that a shard popped and pushed again meanwhile is noticed. No lock is ever held, so a fork or
+// a signal can come at any moment.
+
+#include "preload/threads.h"
+
+#include <sys/prctl.h>
+
+#include "preload/clock.h"
+#include "preload/kernel.h"
+#include "preload/libc.h"
+#include "preload/notes.h"
+#include "preload/proc.h"
+#include "preload/process.h"
+#include "preload/publish.h"
+#include "preload/segment_memory.h"
+#include "preload/text.h"
+
+namespace heapster::preload {
+
+__thread ThreadState thread_state __attribute__((tls_model("initial-exec"))) = {};
+
+namespace {
+
+constexpr uint32_t kNone = UINT32_MAX;
+constexpr uint32_t kSharedShards = 4;
+
+constinit unsigned end_key = kNone;
+constinit uint32_t free_after[kMaxSlots] = {};  // index + 1 of the free slot below, by slot
+constinit uint64_t free_head = 0;               // tag << 32 | index + 1
+constinit Shard* shared_shards[kSharedShards] = {};
+
+constexpr Shard never_stepping() {
+  Shard shard{};
+  shard.countdown = INT64_MAX;
+  shard.floor = INT64_MIN;
+  return shard;
+}
+
+// In use until the segment is there, and where no slot can be had.
+constinit Shard early = never_stepping();
+
+Published& published() { return segment.header()->published; }
+
+void push_free(uint32_t index) {
+  uint64_t head = load(free_head);
+  uint64_t fresh;
+  do {
+    store(free_after[index], static_cast<uint32_t>(head));
+    fresh = ((head >> 32) + 1) << 32 | (index + 1);
+  } while (!__atomic_compare_exchange_n(&free_head, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+}
+
+uint32_t pop_free() {
+  uint64_t head = __atomic_load_n(&free_head, __ATOMIC_ACQUIRE);
+  while (static_cast<uint32_t>(head) != 0) {
+    const uint32_t index = static_cast<uint32_t>(head) - 1;
+    const uint64_t below = ((head >> 32) + 1) << 32 | load(free_after[index]);
+    if (__atomic_compare_exchange_n(&free_head, &head, below, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return index;
+  }
+  return kNone;
+}
+
+// A slot that nobody used before; `used` only ever counts slots that can be touched.
+uint32_t take_fresh() {
+  uint64_t& used = slots_section().used;
+  uint64_t index = load(used);
+  do {
+    if (!segment.ensure(static_cast<uint32_t>(index))) return kNone;
+  } while (!__atomic_compare_exchange_n(&used, &index, index + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+  return static_cast<uint32_t>(index);
+}
+
+// The copy that later tells what the new owner did alone.
+bool hand_over(Slot* slot) {
+  if (!segment.ensure_before(slot)) return false;
+  memcpy(&slot->before, &slot->now, sizeof slot->now);
+  return true;
+}
+
+void take_name(Shard& shard) { kernel::call(__NR_prctl, PR_GET_NAME, kernel::as_long(shard.name)); }
+
+void own(Shard& shard, uint32_t index) {
+  if (index == 1) leave_solo();
+  shard.started = since_start(coarse_time());
+  shard.floor = load(shard.published) - kPublishBound;
+  take_name(shard);
+  store(shard.generation, shard.generation + 1);
+  store(shard.tid, kernel::tid());
+  __atomic_fetch_add(&published().slots_owned, 1u, __ATOMIC_RELAXED);
+}
+
+// Finds a shard for the calling thread; null where there is none.
+Shard* claim() {
+  uint32_t index = pop_free();
+  if (index == kNone) {
+    index = take_fresh();
+    if (index == kNone) return nullptr;
+  } else if (!hand_over(segment.slot(index))) {
+    push_free(index);
+    return nullptr;
+  }
+  Shard* shard = &segment.slot(index)->now;
+  own(*shard, index);
+  thread_state.slot = index;
+  return shard;
+}
+
+Target shared_target(Note why) {
+  raise(why);
+  Shard*& place = shared_shards[(reinterpret_cast<uintptr_t>(&thread_state) >> 12) % kSharedShards];
+  Shard* shard = load(place);
+  if (shard != nullptr) return {shard, true};
+  const uint32_t index = take_fresh();
+  if (index == kNone) return early_target();
+  if (index == 1) leave_solo();
+  Shard* fresh = &segment.slot(index)->now;
+  store(fresh->role, static_cast<uint32_t>(Role::kShared));
+  store(fresh->generation, 1u);
+  // Lost to another thread, the slot stays empty: at most three are.
+  if (!__atomic_compare_exchange_n(&place, &shard, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return {shard, true};
+  return {fresh, true};
+}
+
+// The destructor of the thread's key: gives the shard back. What the thread frees after this goes
+// to a shared shard.
+void end_thread(void*) {
+  Shard* shard = own_shard();
+  thread_state.shard = nullptr;
+  thread_state.stage = kEnded;
+  if (shard == nullptr) return;
+  publish_all(shard);
+  store(shard->tid, 0u);
+  __atomic_fetch_sub(&published().slots_owned, 1u, __ATOMIC_RELAXED);
+  push_free(thread_state.slot);
+}
+
+// Moves counts from a shard that others may still add to.
+template <typename Words>
+void move_words(Words& from, Words& to) {
+  auto* source = reinterpret_cast<uint64_t*>(&from);
+  auto* target = reinterpret_cast<uint64_t*>(&to);
+  for (size_t i = 0; i * sizeof *source < sizeof(Words); ++i) {
+    const uint64_t some = __atomic_exchange_n(&source[i], uint64_t{0}, __ATOMIC_RELAXED);
+    if (some != 0) Alone::add(target[i], some);
+  }
+}
+
+}  // namespace
+
+Target early_target() { return {&early, true}; }
+
+Target claim_target() {
+  switch (thread_state.stage) {
+    case kFresh:
+      break;
+    case kEnded:
+      return shared_target(Note::k_late_calls);
+    case kSharing:
+      return shared_target(Note::k_shards_shared);
+    default:
+      return early_target();
+  }
+  thread_state.stage = kClaiming;
+  Shard* shard = claim();
+  if (shard == nullptr) {
+    thread_state.stage = kSharing;
+    return shared_target(Note::k_shards_shared);
+  }
+  thread_state.shard = shard;
+  thread_state.stage = kOwning;
+  const KeepErrno keep;
+  if (end_key != kNone) pthread_setspecific(end_key, &thread_state);
+  return {shard, false};
+}
+
+void gather_early() {
+  Shard* to = own_shard();
+  if (to == nullptr) return;
+  move_words(early.counters, to->counters);
+  move_words(early.sizes, to->sizes);
+  move_words(early.reallocs, to->reallocs);
+  Alone::raise(to->high, load(to->net) + __atomic_exchange_n(&early.high, int64_t{0}, __ATOMIC_RELAXED));
+  Alone::add(to->net, __atomic_exchange_n(&early.net, int64_t{0}, __ATOMIC_RELAXED));
+}
+
+void start_threads() {
+  if (end_key == kNone && pthread_key_create(&end_key, end_thread) != 0) end_key = kNone;
+  thread_state.stage = kFresh;
+  claim_target();
+  gather_early();
+}
+
+void restart_threads() {
+  thread_state = {};
+  free_head = 0;
+  for (Shard*& shard : shared_shards) shard = nullptr;
+  memset(&early, 0, sizeof early);
+  early.countdown = INT64_MAX;
+  early.floor = INT64_MIN;
+}
+
+void refresh_names() {
+  for (uint32_t i = 0; i < load(slots_section().used); ++i) {
+    Slot* slot = segment.slot(i);
+    const uint32_t tid = slot != nullptr ? load(slot->now.tid) : 0;
+    if (tid == 0) continue;
+    char path[48];
+    char name[16];
+    TextBuilder(path, sizeof path).add("/proc/self/task/").add(tid).add("/comm");
+    if (read_text(path, name, sizeof name) != 0) memcpy(slot->now.name, name, sizeof name);
+  }
+}
+
+}  // namespace heapster::preload

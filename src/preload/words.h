@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//
+// How counters are written. A shard has one writer, so an add needs no lock prefix; but a signal
+// handler of that very thread may allocate between a load and a store, and a reader may look at
+// any moment. On x86-64 one `add` to memory settles both: it cannot be torn by a signal, and the
+// word is never seen half written. Elsewhere (and for TSan) it is a relaxed load and store.
+
+#pragma once
+
+#include <cstdint>
+
+namespace heapster::preload {
+
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define HEAPSTER_ONE_INSTRUCTION_ADD 1
+#else
+#define HEAPSTER_ONE_INSTRUCTION_ADD 0
+#endif
+
+template <typename T>
+inline T load(const T& word) {
+  return __atomic_load_n(&word, __ATOMIC_RELAXED);
+}
+
+template <typename T>
+inline void store(T& word, T value) {
+  __atomic_store_n(&word, value, __ATOMIC_RELAXED);
+}
+
+// The only writer of a word adds to it.
+struct Alone {
+  template <typename T>
+  static void add(T& word, T by) {
+#if HEAPSTER_ONE_INSTRUCTION_ADD
+    asm("addq %1, %0" : "+m"(word) : "er"(by) : "cc");
+#else
+    store(word, static_cast<T>(load(word) + by));
+#endif
+  }
+  // True where the word fell below zero.
+  static bool take(int64_t& word, int64_t by) {
+#if HEAPSTER_ONE_INSTRUCTION_ADD
+    bool negative;
+    asm("subq %2, %0" : "+m"(word), "=@ccs"(negative) : "er"(by) : "cc");
+    return negative;
+#else
+    store(word, load(word) - by);
+    return load(word) < 0;
+#endif
+  }
+  static void raise(int64_t& word, int64_t value) {
+    if (value > load(word)) store(word, value);
+  }
+};
+
+// One of many writers adds.
+struct Together {
+  template <typename T>
+  static void add(T& word, T by) {
+    __atomic_fetch_add(&word, by, __ATOMIC_RELAXED);
+  }
+  static bool take(int64_t& word, int64_t by) { return __atomic_sub_fetch(&word, by, __ATOMIC_RELAXED) < 0; }
+  static void raise(int64_t& word, int64_t value) {
+    int64_t seen = load(word);
+    while (value > seen &&
+           !__atomic_compare_exchange_n(&word, &seen, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+  }
+};
+
+// A lock that is only ever tried. Whoever does not get it goes without.
+class TryLock {
+ public:
+  explicit TryLock(uint32_t& word) : word_(word), held_(__atomic_exchange_n(&word, 1u, __ATOMIC_ACQUIRE) == 0) {}
+  ~TryLock() {
+    if (held_) __atomic_store_n(&word_, 0u, __ATOMIC_RELEASE);
+  }
+  TryLock(const TryLock&) = delete;
+  TryLock& operator=(const TryLock&) = delete;
+  explicit operator bool() const { return held_; }
+
+ private:
+  uint32_t& word_;
+  bool held_;
+};
+
+}  // namespace heapster::preload
