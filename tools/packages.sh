@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The Debian packages that heapster needs, by purpose, and how they come onto the machine:
+#   tools/packages.sh build|test|check…   installs what is missing (as root), or prints the
+#                                         apt-get line and exits with 2
+set -euo pipefail
+
+packages_for() {
+  case "$1" in
+    build) echo g++ cmake ninja-build libfmt-dev libcli11-dev nlohmann-json3-dev libelf-dev ;;
+    test)
+      echo libgtest-dev libgmock-dev clang libclang-rt-14-dev
+      echo valgrind libc-devtools prometheus perl python3 sqlite3 make procps jq gdb binutils util-linux
+      echo libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 redis-server redis-tools
+      ;;
+    bench) echo libbenchmark-dev libc-devtools heaptrack perl python3 sqlite3 util-linux ;;
+    check) echo clang-format clang-tidy shellcheck ;;
+    *)
+      echo "packages.sh: unknown purpose '$1'" >&2
+      exit 2
+      ;;
+  esac
+}
+
+missing=()
+for purpose in "$@"; do
+  for package in $(packages_for "$purpose"); do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+  done
+done
+[ "${#missing[@]}" -ne 0 ] || exit 0
+
+install_line="apt-get install -y --no-install-recommends ${missing[*]}"
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+  echo "heapster needs packages that are not installed; as root, run:" >&2
+  echo "  apt-get update && $install_line" >&2
+  exit 2
+fi
+echo "installing: ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq >&2
+# Services that packages bring (redis, prometheus) are for the tests to start, not for dpkg.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+$install_line -qq >&2
