@@ -2,8 +2,7 @@
 
 #include "preload/config.h"
 
-#include <signal.h>
-
+#include "layout/signals.h"
 #include "preload/kernel.h"
 #include "preload/text.h"
 
@@ -12,29 +11,6 @@ namespace heapster::preload {
 Config config;
 
 namespace {
-
-struct SignalName {
-  const char* name;
-  int number;
-};
-
-// Signals that a program may be asked to dump on. Those that report a fault of the program, or that
-// cannot be caught, are no choice.
-constexpr SignalName kSignals[] = {
-    {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},     {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
-    {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},     {"CHLD", SIGCHLD}, {"CONT", SIGCONT},
-    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU},
-    {"IO", SIGIO},     {"PROF", SIGPROF}, {"VTALRM", SIGVTALRM}, {"PWR", SIGPWR},   {"WINCH", SIGWINCH},
-};
-constexpr int kLastSignal = 64;
-constexpr int kRtMin = 34;  // as glibc numbers it: it keeps two for itself
-
-bool choosable(int number) {
-  for (const SignalName& signal : kSignals) {
-    if (signal.number == number) return true;
-  }
-  return number >= kRtMin && number <= kLastSignal;
-}
 
 template <size_t kRoom>
 bool copy_whole(char (&to)[kRoom], const char* from) {
@@ -94,26 +70,6 @@ bool apply(const char* assignment) {
 }
 
 }  // namespace
-
-int parse_signal(const char* text) {
-  if (equal(text, "none")) return 0;
-  if (starts_with(text, "SIG")) text += 3;
-  uint64_t number = 0;
-  int base = 0;
-  if (starts_with(text, "RTMIN+")) {
-    text += 6;
-    base = kRtMin;
-  }
-  const char* digits = text;
-  if (parse_number(digits, number)) {
-    const bool fits = *digits == '\0' && number <= kLastSignal && choosable(base + static_cast<int>(number));
-    return fits ? base + static_cast<int>(number) : -1;
-  }
-  for (const SignalName& signal : kSignals) {
-    if (equal(text, signal.name)) return signal.number;
-  }
-  return -1;
-}
 
 void read_config(const char* const* environment, OptionReport report) {
   set_defaults();

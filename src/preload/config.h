@@ -32,7 +32,4 @@ using OptionReport = void (*)(const char* assignment, bool accepted);
 // understood leave the default. With a null environment only the defaults are set.
 void read_config(const char* const* environment, OptionReport report);
 
-// The number of a signal: NAME, SIGNAME, a number, RTMIN+n, or none (0); -1 where it is no such.
-int parse_signal(const char* text);
-
 }  // namespace heapster::preload

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+
+#include "reader/executable.h"
+
+#include <fcntl.h>
+#include <gelf.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <sstream>
+
+namespace heapster::reader {
+
+namespace {
+
+constexpr int kMostInterpreters = 4;  // as the kernel
+#if defined(__x86_64__)
+constexpr int kOurMachine = EM_X86_64;
+#else
+constexpr int kOurMachine = EM_AARCH64;
+#endif
+
+class OpenFile {
+ public:
+  explicit OpenFile(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
+  ~OpenFile() {
+    if (fd_ >= 0) close(fd_);
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// The interpreter named by a "#!" line; empty where there is none.
+std::string interpreter_of(int fd) {
+  char line[256] = {};
+  if (pread(fd, line, sizeof line - 1, 0) < 2 || line[0] != '#' || line[1] != '!') return {};
+  const char* start = line + 2 + std::strspn(line + 2, " \t");
+  return {start, std::strcspn(start, " \t\n")};
+}
+
+bool has_header(Elf* elf, GElf_Word type) {
+  size_t count = 0;
+  elf_getphdrnum(elf, &count);
+  for (size_t i = 0; i < count; ++i) {
+    GElf_Phdr header;
+    if (gelf_getphdr(elf, static_cast<int>(i), &header) != nullptr && header.p_type == type) return true;
+  }
+  return false;
+}
+
+bool table_defines_malloc(Elf* elf, Elf_Scn* section, const GElf_Shdr& header) {
+  Elf_Data* data = elf_getdata(section, nullptr);
+  if (data == nullptr || header.sh_entsize == 0) return false;
+  for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
+    GElf_Sym symbol;
+    if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return false;
+    if (symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
+    if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
+    const char* name = elf_strptr(elf, header.sh_link, symbol.st_name);
+    if (name != nullptr && std::strcmp(name, "malloc") == 0) return true;
+  }
+  return false;
+}
+
+// Exported or not: the program's own calls go to its own malloc either way.
+bool defines_malloc(Elf* elf) {
+  for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr) continue;
+    if (header.sh_type != SHT_DYNSYM && header.sh_type != SHT_SYMTAB) continue;
+    if (table_defines_malloc(elf, section, header)) return true;
+  }
+  return false;
+}
+
+// Programs that gain rights at exec are started without preloads.
+bool gains_rights(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return false;
+  if ((status.st_mode & S_ISUID) != 0 && status.st_uid != getuid()) return true;
+  if ((status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0 && status.st_gid != getgid()) return true;
+  return getuid() != 0 && getxattr(path.c_str(), "security.capability", nullptr, 0) > 0;
+}
+
+std::optional<std::string> why_elf_unseen(int fd) {
+  elf_version(EV_CURRENT);
+  const std::unique_ptr<Elf, int (*)(Elf*)> elf(elf_begin(fd, ELF_C_READ, nullptr), elf_end);
+  GElf_Ehdr header;
+  if (elf == nullptr || elf_kind(elf.get()) != ELF_K_ELF || gelf_getehdr(elf.get(), &header) == nullptr) return {};
+  if (header.e_machine != kOurMachine || gelf_getclass(elf.get()) != ELFCLASS64) {
+    return "is built for another architecture";
+  }
+  if (!has_header(elf.get(), PT_INTERP)) return "is statically linked";
+  if (defines_malloc(elf.get())) return "defines malloc itself";
+  return {};
+}
+
+bool is_program(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && access(path.c_str(), X_OK) == 0;
+}
+
+}  // namespace
+
+Result<std::string> find_program(const std::string& word) {
+  if (word.find('/') != std::string::npos) {
+    if (is_program(word)) return word;
+    return Error{word + (access(word.c_str(), F_OK) == 0 ? ": not an executable file" : ": no such program")};
+  }
+  const char* search = std::getenv("PATH");
+  std::istringstream directories(search != nullptr ? search : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    std::string path = (directory.empty() ? "." : directory) + "/" + word;
+    if (is_program(path)) return path;
+  }
+  return Error{word + ": no such program"};
+}
+
+std::optional<std::string> why_unseen(const std::string& path) {
+  std::string program = path;
+  for (int i = 0; i < kMostInterpreters; ++i) {
+    const OpenFile file(program);
+    if (gains_rights(program)) return program + " is set-user-id, set-group-id or has capabilities";
+    if (file.fd() < 0) return {};
+    const std::string interpreter = interpreter_of(file.fd());
+    if (interpreter.empty()) {
+      const auto why = why_elf_unseen(file.fd());
+      return why ? std::optional(program + " " + *why) : std::nullopt;
+    }
+    program = interpreter;
+  }
+  return {};
+}
+
+}  // namespace heapster::reader

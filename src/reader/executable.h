@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// Whether a preload can see a program, told before it starts: nothing of a static or
+// set-user-id program, of another architecture's, or of one with its own malloc can be seen, and a
+// report of zeros would look like a program that does not allocate.
+
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "reader/result.h"
+
+namespace heapster::reader {
+
+// The file that execvp would run for a command's first word.
+Result<std::string> find_program(const std::string& word);
+
+// Why nothing of this program can be seen; nothing where it can. Follows "#!" lines to the
+// interpreter. A file that is no ELF file is left to the kernel's judgement.
+std::optional<std::string> why_unseen(const std::string& path);
+
+}  // namespace heapster::reader

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//
+// heapster run: starts a program under libheapster.so, waits, and reports. Whatever happens here,
+// the program's exit status is handed on; only a budget that it broke turns a 0 into a 1.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "budget_options.h"
+#include "layout/signals.h"
+#include "options.h"
+#include "reader/executable.h"
+#include "report/formats.h"
+#include "report/json.h"
+#include "run_child.h"
+#include "run_collect.h"
+#include "run_parts.h"
+#include "terminal.h"
+
+namespace heapster::tool {
+
+namespace {
+
+struct Wishes {
+  std::vector<std::string> command;
+  std::string output;
+  std::string signal;
+  std::string label;
+  std::string run_directory;
+  std::string allocator;
+  bool quiet = false;
+  bool json = false;
+  bool threads = false;
+  bool no_follow = false;
+  bool verbose = false;
+  report::Budgets budgets;
+};
+
+void say(const std::string& text) { fmt::print(stderr, "heapster-run: {}\n", one_line(text)); }
+
+void add_options(CLI::App& application, Wishes& wishes) {
+  application.prefix_command();
+  application.add_option("-o,--output", wishes.output, "where the snapshot goes (HEAPSTER_OUT); none: nowhere");
+  application.add_flag("-q,--quiet", wishes.quiet, "no report");
+  application.add_flag("--json", wishes.json, "the report as JSON");
+  application.add_flag("--threads", wishes.threads, "a table of the threads in the report");
+  application.add_option("--signal", wishes.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
+  application.add_flag("--no-follow", wishes.no_follow, "do not measure children and exec'd programs (HEAPSTER_FOLLOW=0)");
+  application.add_option("--label", wishes.label, "a name that the report carries along (HEAPSTER_LABEL)");
+  application.add_option("--run-dir", wishes.run_directory, "where live segments lie (HEAPSTER_RUN_DIR)");
+  application.add_option("--allocator", wishes.allocator, "run over jemalloc, mimalloc, tcmalloc, or the one in a file");
+  application.add_flag("--verbose", wishes.verbose, "one line at the start and the end of each process (HEAPSTER_VERBOSE)");
+  add_budget_options(application, wishes.budgets);
+  application.footer(
+      "The report goes to stderr; the exit status is the program's (128+n for signal n), or 1 if it\n"
+      "succeeded but broke a budget. Options end at the program's name, or at --.");
+}
+
+// What follows the options; a word like an option that we do not know is none of the program's.
+reader::Result<std::vector<std::string>> command_of(std::vector<std::string> rest, const Arguments& arguments) {
+  const bool separated = !rest.empty() && rest[0] == "--";
+  if (separated) rest.erase(rest.begin());
+  const bool after_separator = separated || std::find(arguments.begin(), arguments.end() - static_cast<long>(rest.size()),
+                                                      "--") != arguments.end() - static_cast<long>(rest.size());
+  if (rest.empty()) return reader::Error{"no program to run (heapster-run --help)"};
+  if (rest[0].starts_with("-") && !after_separator) {
+    return reader::Error{fmt::format("no option '{}' (heapster-run --help lists them)", rest[0])};
+  }
+  return rest;
+}
+
+// What the preload would ignore is refused here: a bad option is not a bad variable.
+std::optional<reader::Error> refusal(const Wishes& wishes) {
+  if (!wishes.signal.empty() && parse_signal(wishes.signal) < 0) {
+    return reader::Error{fmt::format("--signal: no dump signal '{}'", wishes.signal)};
+  }
+  if (!wishes.run_directory.empty() && wishes.run_directory[0] != '/') {
+    return reader::Error{fmt::format("--run-dir: '{}' is not an absolute path", wishes.run_directory)};
+  }
+  return {};
+}
+
+Environment environment_of(const Wishes& wishes, const std::string& preload) {
+  Environment environment{{"LD_PRELOAD", preload}};
+  const auto set = [&](const char* name, const std::string& value) {
+    if (!value.empty()) environment.emplace_back(name, value);
+  };
+  set("HEAPSTER_OUT", wishes.output);
+  set("HEAPSTER_SIGNAL", wishes.signal);
+  set("HEAPSTER_LABEL", wishes.label);
+  set("HEAPSTER_RUN_DIR", wishes.run_directory);
+  if (wishes.no_follow) set("HEAPSTER_FOLLOW", "0");
+  if (wishes.verbose) set("HEAPSTER_VERBOSE", "1");
+  return environment;
+}
+
+std::string variable_or(const char* name, const std::string& otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+Places places_of(const Wishes& wishes, const std::string& program, const Child& child) {
+  const std::string chosen = wishes.output.empty() ? variable_or("HEAPSTER_OUT", "") : wishes.output;
+  const std::string name = program.substr(program.rfind('/') + 1);
+  return {
+      .run_directory = wishes.run_directory.empty() ? reader::run_directory() : wishes.run_directory,
+      .pattern = chosen.empty() ? "heapster.%e.%p.heap" : chosen,
+      .pattern_was_chosen = !chosen.empty(),
+      .descendants = fmt::format("heapster.{}.{}.heap.d", name, child.pid),
+  };
+}
+
+std::string report_text(const Collector& collected, const Places& places, const Wishes& wishes) {
+  const reader::Found& last = collected.images().back();
+  report::Report report = report::make_report(last.snapshot, {.threads = wishes.threads});
+  if (collected.descendants() != 0) {
+    report.sections.push_back({.title = fmt::format("Descendants, {} in all", collected.descendants()),
+                               .table = family_table(collected.families())});
+  }
+  std::vector<std::string> lines;
+  for (size_t i = 0; i + 1 < collected.images().size(); ++i) {
+    const reader::Found& image = collected.images()[i];
+    lines.push_back(fmt::format("before its exec: {} ({})", reader::short_name(image.snapshot.process), image.path));
+  }
+  if (places.keep()) lines.push_back("snapshot: " + last.path);
+  if (places.keep() && !places.pattern_was_chosen && collected.descendants() != 0) {
+    lines.push_back("of descendants: " + places.descendants + "/");
+  }
+  if (collected.still_running() != 0) {
+    lines.push_back(fmt::format("still running: {} of its descendants (heapster list)", collected.still_running()));
+  }
+  report.sections.push_back({.title = "Files", .lines = lines});
+  return report::render_text(report, look_of(STDERR_FILENO));
+}
+
+std::string report_json(const Collector& collected) {
+  report::Json whole = report::Json::parse(report::render_json(collected.images().back().snapshot));
+  whole["descendants"] = report::Json::array();
+  for (const Family& family : collected.families()) {
+    whole["descendants"].push_back({{"executable", report::printable(family.executable)},
+                                    {"processes", family.processes},
+                                    {"alloc_count", family.allocations},
+                                    {"alloc_sum", family.bytes},
+                                    {"use_max", family.highest_peak},
+                                    {"use_curr", family.live}});
+  }
+  return report::json_text(whole);
+}
+
+// Whether the budgets are kept; says which are not.
+bool judge(const reader::Snapshot& snapshot, const report::Budgets& budgets) {
+  if (!budgets.any()) return true;
+  const auto broken = report::check(snapshot, budgets);
+  if (!broken) {
+    say(broken.error().text);
+    return false;
+  }
+  for (const report::Broken& budget : *broken) say("budget broken: " + budget.text);
+  return broken->empty();
+}
+
+int tell(const Collector& collected, const Places& places, const Wishes& wishes, int status) {
+  for (const std::string& trouble : collected.troubles()) say(trouble);
+  if (collected.images().empty()) {
+    say("nothing was measured: the program did not load libheapster.so, or ended before it could");
+    return status == 0 && wishes.budgets.any() ? kNo : status;
+  }
+  const reader::Snapshot& snapshot = collected.images().back().snapshot;
+  for (const std::string& refused : snapshot.process.refused) say("ignored, not understood: " + refused);
+  if (!wishes.quiet) fmt::print(stderr, "{}", wishes.json ? report_json(collected) : report_text(collected, places, wishes));
+  const bool kept = judge(snapshot, wishes.budgets);
+  return status == 0 && !kept ? kNo : status;
+}
+
+}  // namespace
+
+Outcome cmd_run(const Arguments& arguments) {
+  CLI::App application("Runs a program under heapster and reports what it did to its heap.", "heapster run");
+  Wishes wishes;
+  add_options(application, wishes);
+  if (auto over = parse(application, arguments)) return *over;
+
+  if (const auto refused = refusal(wishes)) return *refused;
+  const auto command = command_of(application.remaining(), arguments);
+  if (!command) return command.error();
+  const auto program = reader::find_program(command->front());
+  if (!program) return program.error();
+  const auto preload = find_preload();
+  if (!preload) return preload.error();
+  const auto allocator = wishes.allocator.empty() ? reader::Result<std::string>("") : find_allocator(wishes.allocator);
+  if (!allocator) return allocator.error();
+  const auto list = preload_list(*preload, *allocator);
+  if (!list) return list.error();
+  if (const auto why = reader::why_unseen(*program)) say(*why + ": nothing of it will be seen");
+
+  Supervisor supervisor;
+  const auto child = supervisor.start(*program, *command, environment_of(wishes, *list));
+  if (!child) return child.error();
+  const Places places = places_of(wishes, *program, *child);
+  Collector collector(*child, places);
+  const Ended ended = supervisor.wait(*child, [&] { collector.drain(); });
+  collector.finish();
+  return tell(collector, places, wishes, ended.status);
+}
+
+}  // namespace heapster::tool

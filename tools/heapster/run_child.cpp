@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// Signals. The terminal sends Ctrl-C to the whole process group, so the child has it already; what
+// comes from kill(2) was meant for the child and is passed on. We block them all and take them
+// one by one, so that none can end us before the report; the child gets back the mask and the
+// SIGCHLD disposition that we were started with.
+
+#include "run_child.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "reader/proc.h"
+
+namespace heapster::tool {
+
+namespace {
+
+constexpr int kPassedOn[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
+constexpr timespec kMeanwhile = {.tv_sec = 0, .tv_nsec = 500'000'000};
+
+std::vector<char*> pointers_to(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// In the child, to its end: becomes the program, or tells the parent through the pipe why not.
+[[noreturn]] void become(const std::string& program, const std::vector<std::string>& command,
+                         const Environment& environment, int pipe) {
+  for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+  const uint64_t ticks = reader::start_ticks_of(static_cast<uint32_t>(getpid())).value_or(0);
+  setenv("HEAPSTER_ROOT", (std::to_string(getpid()) + "." + std::to_string(ticks)).c_str(), 1);
+  const std::vector<char*> arguments = pointers_to(command);
+  execv(program.c_str(), arguments.data());
+  if (errno == ENOEXEC) {  // as execvp: a script without "#!" is the shell's
+    std::vector<char*> shell = {const_cast<char*>("sh"), const_cast<char*>(program.c_str())};
+    shell.insert(shell.end(), arguments.begin() + 1, arguments.end());
+    execv("/bin/sh", shell.data());
+  }
+  const int fault = errno;
+  [[maybe_unused]] const ssize_t told = write(pipe, &fault, sizeof fault);
+  _exit(127);
+}
+
+// The fault of an exec that failed; 0 once it succeeded and closed the pipe.
+int read_fault(int pipe) {
+  int fault = 0;
+  ssize_t size;
+  do size = read(pipe, &fault, sizeof fault);
+  while (size < 0 && errno == EINTR);
+  return size == sizeof fault ? fault : 0;
+}
+
+}  // namespace
+
+Supervisor::Supervisor() {
+  sigemptyset(&passed_on_);
+  for (int number : kPassedOn) sigaddset(&passed_on_, number);
+  sigaddset(&passed_on_, SIGCHLD);
+  struct sigaction plain {};
+  plain.sa_handler = SIG_DFL;  // inherited as ignored, children would vanish unwaited for
+  sigaction(SIGCHLD, &plain, &child_before_);
+  sigprocmask(SIG_BLOCK, &passed_on_, &before_);
+}
+
+Supervisor::~Supervisor() {
+  sigprocmask(SIG_SETMASK, &before_, nullptr);
+  sigaction(SIGCHLD, &child_before_, nullptr);
+}
+
+reader::Result<Child> Supervisor::start(const std::string& program, const std::vector<std::string>& command,
+                                        const Environment& environment) {
+  int pipe[2];
+  if (pipe2(pipe, O_CLOEXEC) != 0) return reader::Error{std::string("no pipe: ") + std::strerror(errno)};
+  const pid_t pid = fork();
+  if (pid < 0) return reader::Error{std::string("no process: ") + std::strerror(errno)};
+  if (pid == 0) {
+    sigaction(SIGCHLD, &child_before_, nullptr);
+    sigprocmask(SIG_SETMASK, &before_, nullptr);
+    become(program, command, environment, pipe[1]);
+  }
+  close(pipe[1]);
+  const int fault = read_fault(pipe[0]);
+  close(pipe[0]);
+  if (fault != 0) {
+    waitpid(pid, nullptr, 0);
+    return reader::Error{program + ": " + std::strerror(fault)};
+  }
+  return Child{pid, reader::start_ticks_of(static_cast<uint32_t>(pid)).value_or(0)};
+}
+
+Ended Supervisor::wait(const Child& child, const std::function<void()>& meanwhile) {
+  for (;;) {
+    int status = 0;
+    rusage usage{};
+    const pid_t ended = wait4(child.pid, &status, WNOHANG, &usage);
+    if (ended == child.pid && WIFEXITED(status)) return {WEXITSTATUS(status), usage};
+    if (ended == child.pid && WIFSIGNALED(status)) return {128 + WTERMSIG(status), usage};
+    siginfo_t what{};
+    const int number = sigtimedwait(&passed_on_, &what, &kMeanwhile);
+    if (number < 0) {
+      meanwhile();
+    } else if (number != SIGCHLD && what.si_code <= 0) {
+      kill(child.pid, number);
+    }
+  }
+}
+
+}  // namespace heapster::tool
