@@ -75,11 +75,11 @@ struct alignas(128) Shard {
   uint32_t generation;  // owners so far: (slot, generation) names a thread for good
   uint32_t role;        // Role
   uint32_t scope;       // 0: outside any scope
+  uint64_t started;     // nanoseconds since the process started
+  char name[16];        // the thread's name when it took the shard
 
+  // From here on found by the schema only, so that a new counter moves nothing that is above.
   Counters counters;
-  uint64_t started;  // nanoseconds since the process started
-  char name[16];     // the thread's name when it took the shard
-
   SizeLine sizes[kBuckets];
   ReallocLine reallocs[kBuckets];
 };

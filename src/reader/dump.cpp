@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//
+// The copy is bytes, not numbers: what a later version of the segment holds beyond our knowledge
+// inside its sections is carried along. Two things are ours to care for: the timeline must not be
+// copied while its writer rearranges it, and the copy must know when it was made.
+
+#include "reader/dump.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <vector>
+
+#include "reader/directory.h"
+#include "reader/proc.h"
+
+namespace heapster::reader {
+
+namespace {
+
+constexpr int kTries = 8;
+
+Error failed(const std::string& path) { return {path + ": " + std::strerror(errno)}; }
+
+// A file in the making: gone again unless it was kept.
+class Draft {
+ public:
+  explicit Draft(const std::string& target) : target_(target), path_(beside(target)) {
+    descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  }
+  Draft(const Draft&) = delete;
+  ~Draft() {
+    const int kept_errno = errno;
+    if (descriptor_ >= 0) close(descriptor_);
+    if (descriptor_ >= 0 && !kept_) unlink(path_.c_str());
+    errno = kept_errno;
+  }
+
+  bool is_open() const { return descriptor_ >= 0; }
+
+  bool write(uint64_t offset, std::span<const char> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t put = pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (put < 0 && errno != EINTR) return false;
+      if (put < 0) continue;
+      bytes = bytes.subspan(static_cast<size_t>(put));
+      offset += static_cast<uint64_t>(put);
+    }
+    return true;
+  }
+
+  bool extend(uint64_t bytes) { return ftruncate(descriptor_, static_cast<off_t>(bytes)) == 0; }
+  bool keep() { return kept_ = std::rename(path_.c_str(), target_.c_str()) == 0; }
+
+ private:
+  static std::string beside(const std::string& target) {
+    const size_t name = target.find_last_of('/') + 1;  // 0 where there is no slash
+    return target.substr(0, name) + "." + target.substr(name) + "." + std::to_string(getpid());
+  }
+
+  std::string target_, path_;
+  int descriptor_ = -1;
+  bool kept_ = false;
+};
+
+class Copy {
+ public:
+  Copy(const Source& from, Draft& to) : from_(from), to_(to) {}
+
+  bool range(uint64_t offset, uint64_t bytes) {
+    std::vector<char> buffer(bytes);
+    if (!from_.read(offset, buffer)) return errno = ENODATA, false;
+    return put(offset, buffer);
+  }
+
+  bool section(const Section& section) {
+    return section.used == 0 || range(section.offset, section.used * section.item_bytes);
+  }
+
+  // `before` must be of the owner that `now` names, so a hand-over in between means once more.
+  bool slot(const Directory& directory, uint64_t index) {
+    std::vector<char> now(directory.shard_bytes());
+    for (int left = kTries;; --left) {
+      if (!from_.read(directory.now_offset(index), now)) return errno = ENODATA, false;
+      const uint32_t generation = shard_head(now).generation;
+      if (generation > 1 && !range(directory.before_offset(index), directory.shard_bytes())) return false;
+      std::vector<char> again(kShardHeadBytes);
+      const bool same = from_.read(directory.now_offset(index), again) && shard_head(again).generation == generation;
+      if (same || left == 1) return put(directory.now_offset(index), now);
+    }
+  }
+
+  bool slots(const Directory& directory) {
+    for (uint64_t i = 0; i < directory.slots.used; ++i)
+      if (!slot(directory, i)) return false;
+    return true;
+  }
+
+  // Gives the file its length even where it ends in a hole.
+  bool finish() { return to_.extend(end_); }
+
+ private:
+  // Skips what is only zeros: in the copy it is a hole that costs nothing.
+  bool put(uint64_t offset, std::span<const char> bytes) {
+    end_ = std::max(end_, offset + bytes.size());
+    return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; }) || to_.write(offset, bytes);
+  }
+
+  const Source& from_;
+  Draft& to_;
+  uint64_t end_ = 0;
+};
+
+// The directory as of a moment in which the timeline was whole; copies the timeline.
+Result<Directory> copy_timeline(const Source& from, Copy& copy, const std::string& to) {
+  for (int left = kTries;; --left) {
+    Result<Directory> before = read_directory(from);
+    if (!before) return before;
+    if (!copy.section(before->timeline)) return failed(to);
+    const Result<Directory> after = read_directory(from);
+    if (!after) return after;
+    const uint32_t stamp = before->header.published.timeline_stamp;
+    if (left == 1 || (stamp % 2 == 0 && stamp == after->header.published.timeline_stamp)) return before;
+  }
+}
+
+void stamp_time(Header& header, uint64_t inode) {
+  const Identity& identity = header.identity;
+  const bool alive = header.state == static_cast<uint32_t>(State::kRunning) && header.ending.time == 0 &&
+                     start_ticks_of(identity.pid) == identity.start_ticks && maps_inode(identity.pid, inode);
+  if (!alive) return;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const uint64_t nanoseconds = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  header.ending.time = std::max<uint64_t>(nanoseconds - identity.started_monotonic, 1);
+}
+
+}  // namespace
+
+Result<Done> dump(const std::string& segment, const std::string& to) {
+  const Result<FileSource> from = FileSource::open(segment);
+  if (!from) return from.error();
+  if (const Result<Directory> sound = read_directory(*from); !sound) return Error{segment + ": " + sound.error().text};
+  Draft draft(to);
+  if (!draft.is_open()) return failed(to);
+  Copy copy(*from, draft);
+  Result<Directory> directory = copy_timeline(*from, copy, to);
+  if (!directory) return Error{segment + ": " + directory.error().text};
+  Header header = directory->header;
+  stamp_time(header, from->inode());
+  const bool copied = copy.section(directory->texts) && copy.section(directory->schema) &&
+                      copy.section(directory->live_at_peak) && copy.section(directory->live_at_fork) &&
+                      copy.slots(*directory) && copy.finish() &&
+                      draft.write(0, {reinterpret_cast<const char*>(&header), sizeof header}) && draft.keep();
+  if (!copied) return failed(to);
+  return Done{};
+}
+
+}  // namespace heapster::reader

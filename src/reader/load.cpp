@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+//
+// Putting a snapshot together: directory, texts, timeline, slots, and the verdict on whether the
+// process lives. The timeline is the one part that its writer rearranges (when it is full, every
+// other point goes), so it carries a stamp that is odd meanwhile; a reader that meets an odd or a
+// changed stamp tries again, and after some tries keeps the points whose times still increase.
+
+#include "reader/load.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "reader/directory.h"
+#include "reader/merge.h"
+#include "reader/notes.h"
+#include "reader/proc.h"
+
+namespace heapster::reader {
+
+namespace {
+
+constexpr int kTries = 8;
+constexpr double kNanoseconds = 1e9;
+
+std::vector<std::string> split_arguments(std::string_view text) {
+  std::vector<std::string> arguments;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\0'), text.size());
+    arguments.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return arguments;
+}
+
+void take_text(Process& process, Text key, std::string_view text) {
+  switch (key) {
+    case Text::k_executable:
+      process.executable = text;
+      break;
+    case Text::k_command:
+      process.command = split_arguments(text);
+      break;
+    case Text::k_label:
+      process.label = text;
+      break;
+    case Text::k_allocator:
+      process.allocator = text;
+      break;
+    case Text::k_boot_id:
+      process.boot_id = text;
+      break;
+    case Text::k_option:
+      process.options.emplace_back(text);
+      break;
+    case Text::k_refused:
+      process.refused.emplace_back(text);
+      break;
+    default:
+      break;  // of use to the writer alone, or of a later version
+  }
+}
+
+Result<Done> read_texts(const Source& source, const Section& section, Process& process) {
+  std::string bytes(section.used, '\0');
+  if (!source.read(section.offset, bytes)) return Error{"truncated in its texts"};
+  std::string_view rest = bytes;
+  struct {
+    uint16_t key, length;
+  } record;
+  while (rest.size() >= sizeof record) {
+    std::memcpy(&record, rest.data(), sizeof record);
+    rest.remove_prefix(sizeof record);
+    if (record.key == 0) break;
+    if (record.length > rest.size()) return Error{"damaged: length of a text"};
+    take_text(process, static_cast<Text>(record.key), rest.substr(0, record.length));
+    rest.remove_prefix(record.length);
+  }
+  return Done{};
+}
+
+Timeline decode_points(const Directory& directory, const std::string& bytes) {
+  Timeline timeline;
+  std::vector<const FieldInfo*> fields;
+  for (const FieldInfo& field : directory.fields) {
+    if (field.kind != static_cast<uint32_t>(FieldKind::kColumn)) continue;
+    fields.push_back(&field);
+    timeline.columns.push_back({field.name, field.unit});
+  }
+  const auto time = timeline.column("time");
+  if (!time) return {};
+  for (uint64_t i = 0; i < directory.timeline.used; ++i) {
+    std::vector<int64_t> point(fields.size());
+    for (size_t c = 0; c < fields.size(); ++c)
+      std::memcpy(&point[c], bytes.data() + i * directory.timeline.item_bytes + fields[c]->offset, sizeof(int64_t));
+    const bool later = timeline.points.empty() || point[*time] > timeline.points.back()[*time];
+    if (point[*time] >= 0 && later) timeline.points.push_back(std::move(point));
+  }
+  return timeline;
+}
+
+bool stamp_holds(const Source& source, uint32_t stamp) {
+  uint32_t again = 0;
+  source.read(offsetof(Header, published) + offsetof(Published, timeline_stamp),
+              {reinterpret_cast<char*>(&again), sizeof again});
+  return stamp % 2 == 0 && stamp == again;
+}
+
+// Reads the timeline and, where it moved meanwhile, the directory again with it.
+Result<Timeline> read_timeline(const Source& source, Directory& directory) {
+  std::string bytes;
+  for (int left = kTries; left > 0; --left) {
+    bytes.resize(directory.timeline.used * directory.timeline.item_bytes);
+    if (!source.read(directory.timeline.offset, bytes)) return Error{"truncated in its timeline"};
+    if (stamp_holds(source, directory.header.published.timeline_stamp)) break;
+    Result<Directory> again = left > 1 ? read_directory(source) : Result<Directory>(directory);
+    if (!again) return again.error();
+    directory = std::move(*again);
+  }
+  return decode_points(directory, bytes);
+}
+
+std::vector<NoteCount> notes_of(const Header& header) {
+  std::vector<NoteCount> notes;
+  for (uint32_t i = 0; i < kMaxNotes; ++i) {
+    const uint32_t count = header.notes[i];
+    if (count == 0) continue;
+    if (i < kNotes.size()) {
+      notes.push_back({std::string(kNotes[i].name), kNotes[i].effect, count, std::string(kNotes[i].text)});
+    } else {
+      notes.push_back({"note_" + std::to_string(i), Effect::trouble, count, "a note of a later version of heapster"});
+    }
+  }
+  return notes;
+}
+
+Life life_in(const Header& header) {
+  if (header.state == static_cast<uint32_t>(State::kExited)) return Life::kExited;
+  if (header.state == static_cast<uint32_t>(State::kReplaced)) return Life::kReplaced;
+  // A snapshot that was taken on the way has its time; what was merely left behind has none.
+  return header.ending.time != 0 ? Life::kRunning : Life::kDead;
+}
+
+Result<Done> read_process(const Source& source, const Directory& directory, Process& process) {
+  const Header& header = directory.header;
+  process.identity = header.identity;
+  process.identity.build_id_bytes = std::min<uint32_t>(header.identity.build_id_bytes, sizeof header.identity.build_id);
+  process.ending = header.ending;
+  process.slots_used = static_cast<uint32_t>(directory.slots.used);
+  process.life = life_in(header);
+  const uint64_t last = header.ending.time != 0 ? header.ending.time : header.published.time;
+  process.duration = static_cast<double>(last) / kNanoseconds;
+  return read_texts(source, directory.texts, process);
+}
+
+// A segment whose process is there: only the kernel knows how it stands.
+void ask_the_kernel(Snapshot& snapshot, uint64_t inode) {
+  Process& process = snapshot.process;
+  const bool open_end = process.life == Life::kDead || process.life == Life::kRunning;
+  if (!open_end || process.ending.time != 0) return;
+  const Presence found = presence(process.identity, process.boot_id, inode);
+  if (found == Presence::kUnmapped) process.life = Life::kReplaced;
+  if (found != Presence::kMapped) return;
+  process.life = Life::kRunning;
+  const double started = static_cast<double>(process.identity.started_epoch) / kNanoseconds;
+  process.duration = std::max(0.0, epoch_now() - started);
+  for (Thread& thread : snapshot.threads) {
+    const std::string name = thread.tid != 0 ? thread_name(process.identity.pid, thread.tid) : "";
+    if (!name.empty()) thread.name = name;
+  }
+}
+
+}  // namespace
+
+Result<Snapshot> load(const Source& source) {
+  Result<Directory> directory = read_directory(source);
+  if (!directory) return directory.error();
+  Snapshot snapshot;
+  Result<Timeline> timeline = read_timeline(source, *directory);
+  if (!timeline) return timeline.error();
+  snapshot.timeline = std::move(*timeline);
+  if (Result<Done> merged = merge_slots(source, *directory, snapshot); !merged) return merged.error();
+  if (Result<Done> process = read_process(source, *directory, snapshot.process); !process) return process.error();
+  const Result<Histogram> at_peak = read_cells(source, directory->live_at_peak);
+  if (!at_peak) return at_peak.error();
+  const Header& header = directory->header;
+  const auto level =
+      static_cast<uint64_t>(header.published.table_live) + static_cast<uint64_t>(header.at_fork.live_bytes);
+  snapshot.at_peak = {*at_peak, static_cast<int64_t>(level),
+                      static_cast<double>(header.published.table_time) / kNanoseconds};
+  snapshot.notes = notes_of(header);
+  return snapshot;
+}
+
+Result<Snapshot> load(const std::string& path) {
+  const Result<FileSource> file = FileSource::open(path);
+  if (!file) return file.error();
+  Result<Snapshot> snapshot = load(*file);
+  if (!snapshot) return Error{path + ": " + snapshot.error().text};
+  ask_the_kernel(*snapshot, file->inode());
+  return snapshot;
+}
+
+}  // namespace heapster::reader

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// A file → a Snapshot. Live segments, those that a process left behind, and snapshots have one
+// format and one way in.
+
+#pragma once
+
+#include <string>
+
+#include "reader/snapshot.h"
+#include "reader/source.h"
+
+namespace heapster::reader {
+
+// Reads a file, asks the kernel whether its process still writes to it, and if so takes the
+// threads' present names. An error is one line that begins with the path.
+Result<Snapshot> load(const std::string& path);
+
+// The same without the kernel: what the bytes alone say.
+Result<Snapshot> load(const Source& source);
+
+}  // namespace heapster::reader

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+//
+// Slots → numbers. Totals are plain sums over all slots ever used, threads are what each slot's
+// present owner did.
+
+#pragma once
+
+#include "reader/directory.h"
+#include "reader/snapshot.h"
+
+namespace heapster::reader {
+
+// Fills stats and threads. Peaks and live-at-fork cells come from the directory's header and
+// sections, the rest from the slots.
+Result<Done> merge_slots(const Source& source, const Directory& directory, Snapshot& snapshot);
+
+// The cells of a section; unknown where the file lacks it.
+Result<Histogram> read_cells(const Source& source, const Section& section);
+
+}  // namespace heapster::reader

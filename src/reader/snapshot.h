@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// What a segment says, as values: the one thing that everything above the reader works on. It
+// holds no pointer into the file, so it stays true when the process goes on or the file goes.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layout/segment.h"
+#include "reader/stats.h"
+
+namespace heapster::reader {
+
+enum class Life {
+  kRunning,   // and, for a snapshot: was running when it was taken
+  kExited,    // ended in its own way
+  kReplaced,  // exec: the process is there, this image of it is not
+  kDead,      // killed, crashed, or cut off by a reboot
+};
+std::string_view name_of(Life life);
+
+struct Process {
+  Identity identity{};
+  Ending ending{};
+  Life life = Life::kExited;
+  double duration = 0;  // seconds
+  uint32_t slots_used = 0;
+  std::string executable;
+  std::vector<std::string> command;
+  std::string label;
+  std::string allocator;
+  std::string boot_id;
+  std::vector<std::string> options;  // VARIABLE=value
+  std::vector<std::string> refused;
+};
+
+struct Thread {
+  uint32_t tid = 0;  // 0: has ended, or is no single thread
+  uint32_t generation = 0;
+  std::string name;
+  double started = 0;  // seconds since the process started
+  Stats stats;
+};
+
+struct Column {
+  std::string name;
+  std::string unit;
+};
+
+// The columns are the file's, so that a later version's are carried along.
+struct Timeline {
+  std::vector<Column> columns;
+  std::vector<std::vector<int64_t>> points;
+
+  std::optional<size_t> column(std::string_view name) const;
+};
+
+// Which sizes were alive near the highest level: the table is copied at a publishing step, when
+// the level was `use_curr`.
+struct AtPeak {
+  Histogram live;
+  int64_t use_curr = 0;
+  double time = 0;
+};
+
+enum class Effect { none, partial, trouble, fact };
+std::string_view name_of(Effect effect);
+
+struct NoteCount {
+  std::string name;
+  Effect effect;
+  uint32_t count;
+  std::string text;
+};
+
+struct Snapshot {
+  Process process;
+  Stats stats;
+  std::vector<Thread> threads;
+  Timeline timeline;
+  AtPeak at_peak;
+  std::vector<NoteCount> notes;
+};
+
+// Silent blindness is the worst failure of such a tool, so every snapshot has a verdict.
+struct Coverage {
+  std::string_view verdict;  // full, partial or none
+  std::vector<std::string> reasons;
+};
+Coverage coverage(const Snapshot& snapshot);
+
+// The last part of the executable's path.
+std::string short_name(const Process& process);
+
+// Whether both tell of one image of one process.
+bool same_process(const Process& a, const Process& b);
+
+}  // namespace heapster::reader

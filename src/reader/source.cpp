@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//
+// Opening what a user names. The name may be a directory, a FIFO, a device or a link that
+// somebody else has put there: all of these are told apart before the first byte is read.
+
+#include "reader/source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace heapster::reader {
+
+namespace {
+
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+Error cannot_open(const std::string& path, int error) {
+  if (error == ELOOP) return {path + ": is a symbolic link"};
+  return {path + ": " + std::strerror(error)};
+}
+
+}  // namespace
+
+Result<FileSource> FileSource::open(const std::string& path) {
+  FileSource file;
+  file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  struct stat status {};
+  if (file.descriptor_ < 0 || fstat(file.descriptor_, &status) != 0) return cannot_open(path, errno);
+  if (!S_ISREG(status.st_mode)) return Error{path + ": is " + kind_of(status.st_mode) + ", not a file"};
+  file.size_ = static_cast<uint64_t>(status.st_size);
+  file.device_ = status.st_dev;
+  file.inode_ = status.st_ino;
+  return file;
+}
+
+FileSource::FileSource(FileSource&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_),
+      device_(other.device_),
+      inode_(other.inode_) {}
+
+FileSource::~FileSource() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+bool FileSource::read(uint64_t offset, std::span<char> to) const {
+  if (offset > size_ || to.size() > size_ - offset) return false;
+  while (!to.empty()) {
+    const ssize_t got = pread(descriptor_, to.data(), to.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    to = to.subspan(static_cast<size_t>(got));
+    offset += static_cast<uint64_t>(got);
+  }
+  return true;
+}
+
+bool MemorySource::read(uint64_t offset, std::span<char> to) const {
+  if (offset > bytes_.size() || to.size() > bytes_.size() - offset) return false;
+  if (!to.empty()) std::memcpy(to.data(), bytes_.data() + offset, to.size());
+  return true;
+}
+
+}  // namespace heapster::reader

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Where the bytes of a segment come from. A file is read with pread, never mapped: its owner may
+// cut it short at any moment, and a mapping would answer that with SIGBUS. Tests and the fuzzer
+// hand in memory through the same two functions.
+
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "reader/result.h"
+
+namespace heapster::reader {
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual uint64_t size() const = 0;
+  // Fills `to` with what lies at `offset`; false where not all of it is there.
+  virtual bool read(uint64_t offset, std::span<char> to) const = 0;
+};
+
+class FileSource final : public Source {
+ public:
+  // Refuses anything but a regular file, and does not follow a link: run directories lie in a
+  // place where others may plant things. Does not block on a FIFO.
+  static Result<FileSource> open(const std::string& path);
+
+  FileSource(FileSource&& other) noexcept;
+  FileSource& operator=(FileSource&&) = delete;
+  ~FileSource() override;
+
+  uint64_t size() const override { return size_; }
+  bool read(uint64_t offset, std::span<char> to) const override;
+
+  // What /proc/PID/maps calls the file.
+  uint64_t device() const { return device_; }
+  uint64_t inode() const { return inode_; }
+
+ private:
+  FileSource() = default;
+
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+  uint64_t device_ = 0;
+  uint64_t inode_ = 0;
+};
+
+class MemorySource final : public Source {
+ public:
+  explicit MemorySource(std::span<const char> bytes) : bytes_(bytes) {}
+  uint64_t size() const override { return bytes_.size(); }
+  bool read(uint64_t offset, std::span<char> to) const override;
+
+ private:
+  std::span<const char> bytes_;
+};
+
+}  // namespace heapster::reader

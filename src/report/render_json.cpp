@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// Schema "heapster/1". Names inside `stats` are those of counters.def. What a file does not tell
+// is null, never 0 and never left out, so that a consumer may rely on each name.
+
+#include "report/formats.h"
+#include "report/json.h"
+
+namespace heapster::report {
+
+namespace {
+
+using reader::Histogram;
+using reader::Snapshot;
+
+std::string hex(const uint8_t* bytes, size_t count) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (size_t i = 0; i < count; ++i) {
+    text += kDigits[bytes[i] >> 4];
+    text += kDigits[bytes[i] & 15];
+  }
+  return text;
+}
+
+Json ending_json(const Ending& ending) {
+  if (ending.max_rss_bytes == 0) return nullptr;
+  return {{"max_rss", ending.max_rss_bytes},
+          {"minor_faults", ending.minor_faults},
+          {"major_faults", ending.major_faults},
+          {"user_time", static_cast<double>(ending.user_nanoseconds) / 1e9},
+          {"system_time", static_cast<double>(ending.system_nanoseconds) / 1e9}};
+}
+
+Json threads_json(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const reader::Thread& thread : snapshot.threads)
+    list.push_back({{"tid", thread.tid},
+                    {"name", thread.name},
+                    {"generation", thread.generation},
+                    {"started", thread.started},
+                    {"stats", to_json(thread.stats)}});
+  return list;
+}
+
+Json timeline_json(const reader::Timeline& timeline) {
+  Json columns = Json::array();
+  for (const reader::Column& column : timeline.columns) columns.push_back(column.name);
+  return {{"columns", columns}, {"points", timeline.points}};
+}
+
+Json notes_json(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const reader::NoteCount& note : snapshot.notes)
+    list.push_back({{"name", note.name}, {"effect", name_of(note.effect)}, {"count", note.count}, {"text", note.text}});
+  return list;
+}
+
+Json unknown_json(const reader::Stats& stats) {
+  Json list = Json::array();
+  for (const reader::Unnamed& unnamed : stats.unnamed) {
+    Json entry{{"name", unnamed.name}, {"unit", unnamed.unit}, {"sum", unnamed.sum.bytes}};
+    if (unnamed.histogram) entry["count"] = unnamed.sum.count;
+    list.push_back(entry);
+  }
+  return list;
+}
+
+template <class Member>
+Json cells_json(const Histogram& histogram, Member member) {
+  if (!histogram.known) return nullptr;
+  Json list = Json::array();
+  for (uint32_t bucket = 1; bucket < kBuckets; ++bucket)
+    list.push_back(static_cast<int64_t>(histogram.cells[bucket].*member));
+  return list;
+}
+
+}  // namespace
+
+Json to_json(const Value& value) {
+  if (const auto* whole = std::get_if<int64_t>(&value)) return *whole;
+  if (const auto* real = std::get_if<double>(&value)) return *real;
+  return nullptr;
+}
+
+Json to_json(const reader::Process& process) {
+  const Identity& identity = process.identity;
+  const bool is_root = identity.root_pid == 0;
+  return {{"pid", identity.pid},
+          {"parent_pid", identity.parent_pid},
+          {"uid", identity.uid},
+          {"image", identity.image},
+          {"state", name_of(process.life)},
+          {"executable", process.executable},
+          {"build_id", hex(identity.build_id, identity.build_id_bytes)},
+          {"command", process.command},
+          {"label", process.label},
+          {"allocator", process.allocator},
+          {"start_time", static_cast<double>(identity.started_epoch) / 1e9},
+          {"duration", process.duration},
+          {"start_ticks", identity.start_ticks},
+          {"pid_namespace", identity.pid_namespace},
+          {"boot_id", process.boot_id},
+          {"root_pid", is_root ? identity.pid : identity.root_pid},
+          {"root_ticks", is_root ? identity.start_ticks : identity.root_ticks},
+          {"resources", ending_json(process.ending)},
+          {"options", process.options},
+          {"options_refused", process.refused}};
+}
+
+void put_histogram(Json& object, std::string_view name, const Histogram& histogram) {
+  const std::string key = std::string(name) + "_histogram";
+  object[key] = cells_json(histogram, &Cell::count);
+  object[key + "_zero"] = histogram.known ? Json(static_cast<int64_t>(histogram.cells[0].count)) : Json(nullptr);
+  object[key + "_bytes"] = cells_json(histogram, &Cell::bytes);
+}
+
+Json to_json(const reader::Stats& stats) {
+  Json object = Json::object();
+  for (const Figure& figure : figures(stats)) object[std::string(figure.name)] = to_json(figure.value);
+  for (const HistogramFigure& row : histograms(stats)) put_histogram(object, row.name, row.histogram);
+  return object;
+}
+
+std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+std::string render_json(const Snapshot& snapshot) {
+  const reader::Coverage coverage = reader::coverage(snapshot);
+  Json json{{"schema", "heapster/1"}, {"process", to_json(snapshot.process)}, {"stats", to_json(snapshot.stats)}};
+  put_histogram(json["stats"], "live_at_peak", snapshot.at_peak.live);
+  json["at_peak"] = {{"use_curr", snapshot.at_peak.use_curr}, {"time", snapshot.at_peak.time}};
+  json["threads"] = threads_json(snapshot);
+  json["scopes"] = Json::array();
+  json["timeline"] = timeline_json(snapshot.timeline);
+  json["coverage"] = {{"verdict", coverage.verdict}, {"reasons", coverage.reasons}};
+  json["notes"] = notes_json(snapshot);
+  json["unknown"] = unknown_json(snapshot.stats);
+  return json_text(json);
+}
+
+}  // namespace heapster::report

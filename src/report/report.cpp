@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//
+// The report's story: how much was allocated and how fast, what lives, what reallocation cost,
+// what failed, then the sizes and the course of things. Each line is one thing a person would ask;
+// a number that the file does not hold is a dash, so that no line quietly means something else.
+
+#include "report/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report/units.h"
+
+namespace heapster::report {
+
+namespace {
+
+using reader::Number;
+using reader::Process;
+using reader::Snapshot;
+using reader::Stats;
+
+constexpr size_t kCommandWidth = 100;
+
+double real(Number number) { return static_cast<double>(number.value().value_or(0)); }
+
+std::string counted(Number number) {
+  const auto value = number.value();
+  return value ? count_text(*value) : std::string(kUnknown);
+}
+
+std::string sized(Number number) {
+  const auto value = number.value();
+  return value ? bytes_text(*value) : std::string(kUnknown);
+}
+
+std::string share(Number part, Number whole, std::string_view of) {
+  return part.known() && whole.known() ? fmt::format("{} {}", share_text(real(part), real(whole)), of) : "";
+}
+
+// Rows of one snapshot; the rates need its duration.
+class Story {
+ public:
+  explicit Story(const Snapshot& snapshot) : s_(snapshot.stats), process_(snapshot.process) {}
+
+  Section allocations() const {
+    const Number asked = s_.alloc.bytes();
+    const Number usable = s_.usable.bytes();
+    Section section{.title = "Allocations"};
+    section.rows = {
+        calls("allocations", s_.alloc.count(), ""), bytes("requested", asked, average(s_.alloc)),
+        bytes("usable", usable,
+              fmt::format("slack {} ({})", sized(usable - asked), share(usable - asked, usable, "of it"))),
+        calls("frees", s_.dealloc.count(), ""),
+        calls("temporary", s_.temporary_count, share(s_.temporary_count, s_.dealloc.count(), "of the frees"))};
+    if (real(s_.free_null_count) > 0) section.rows.push_back(calls("free(NULL)", s_.free_null_count, ""));
+    return section;
+  }
+
+  Section live() const {
+    const Stats& s = s_;
+    const auto error = s.use.max_error.value().value_or(0);
+    const std::string sure = error == 0 ? "" : fmt::format("  ± {}", bytes_text(error));
+    const std::string when = fmt::format("at {}{}", seconds_text(s.use.max_time.value_or(0)), sure);
+    const bool over = process_.life == reader::Life::kExited;
+    Section section{.title = "Live memory"};
+    section.rows = {{"peak", sized(s.use.max), "", when},
+                    {over ? "live at exit" : "live now", sized(s.use.curr), "", counted(s.live().count()) + " blocks"}};
+    if (process_.ending.max_rss_bytes > 0)
+      section.rows.push_back({"maximum RSS", bytes_text(static_cast<int64_t>(process_.ending.max_rss_bytes)), "", ""});
+    return section;
+  }
+
+  Section reallocations() const {
+    const Stats& s = s_;
+    const Number all = s.realloc_growth.count() + s.realloc_shrink.count() + s.realloc_same_count;
+    Section section{.title = "Reallocations"};
+    if (all.known() && all.word() == 0) {
+      section.remark = "none";
+      return section;
+    }
+    section.rows = {
+        calls("reallocations", all, ""),
+        {"in place", counted(all - s.realloc_move.count()), "", share(all - s.realloc_move.count(), all, "of them")},
+        {"absorbed", counted(s.realloc_same_count), "", share(s.realloc_same_count, all, "needed no other size")},
+        {"moved", counted(s.realloc_move.count()), "", share(s.realloc_move.count(), all, "of them")},
+        bytes("copied", s.realloc_move.bytes(), average(s.realloc_move)),
+        {"grown by", sized(s.realloc_growth.bytes()), "", "in " + counted(s.realloc_growth.count())},
+        {"shrunk by", sized(s.realloc_shrink.bytes()), "", "in " + counted(s.realloc_shrink.count())}};
+    return section;
+  }
+
+  Section failures() const {
+    Section section{.title = "Failures"};
+    const auto tell = [&](const char* label, Number number, const char* what) {
+      if (real(number) > 0) section.rows.push_back({label, counted(number), "", what});
+    };
+    tell("allocations", s_.alloc_fail_count, "returned NULL");
+    tell("reallocations", s_.realloc_fail_count, "returned NULL; the old block stayed");
+    tell("bad alignments", s_.alloc_invalid_count, "refused (EINVAL)");
+    if (section.rows.empty()) section.remark = "none";
+    if (!section.rows.empty()) section.mood = Mood::kBad;
+    return section;
+  }
+
+ private:
+  Row calls(const char* label, Number number, std::string remark) const {
+    return {label, counted(number), rate(number, false), std::move(remark)};
+  }
+
+  Row bytes(const char* label, Number number, std::string remark) const {
+    return {label, sized(number), rate(number, true), std::move(remark)};
+  }
+
+  std::string rate(Number number, bool is_bytes) const {
+    if (!number.known() || number.word() == 0 || process_.duration <= 0) return "";
+    return rate_text(real(number) / process_.duration, is_bytes);
+  }
+
+  static std::string average(const reader::Histogram& histogram) {
+    const double count = real(histogram.count());
+    return count > 0 ? fmt::format("average {}", bytes_text(static_cast<int64_t>(real(histogram.bytes()) / count)))
+                     : "";
+  }
+
+  const Stats& s_;
+  const Process& process_;
+};
+
+std::string state_text(const Process& process) {
+  const std::string time = seconds_text(process.duration);
+  switch (process.life) {
+    case reader::Life::kRunning:
+      return fmt::format("{} {}", process.ending.time == 0 ? "running for" : "running, at", time);
+    case reader::Life::kExited:
+      return "exited after " + time;
+    case reader::Life::kReplaced:
+      return "replaced by exec after " + time;
+    case reader::Life::kDead:
+      break;
+  }
+  return "dead, last seen at " + time;
+}
+
+Report title_of(const Snapshot& snapshot) {
+  const Process& process = snapshot.process;
+  const reader::Coverage coverage = reader::coverage(snapshot);
+  Report report;
+  report.title = printable(reader::short_name(process));
+  report.facts = {fmt::format("pid {}", process.identity.pid), state_text(process)};
+  if (!process.label.empty()) report.facts.push_back(printable(process.label));
+  report.verdict = fmt::format("coverage {}", coverage.verdict);
+  report.mood = coverage.verdict == "full" ? Mood::kGood : Mood::kBad;
+  report.lines = {command_text(process, kCommandWidth)};
+  for (const std::string& reason : coverage.reasons) report.lines.push_back(reason);
+  return report;
+}
+
+bool empty(const Section& section) {
+  return section.rows.empty() && section.bars.empty() && section.table.rows.empty() && section.chart.empty() &&
+         section.lines.empty() && section.remark.empty();
+}
+
+}  // namespace
+
+std::string command_text(const Process& process, size_t most) {
+  std::string line;
+  for (const std::string& argument : process.command) {
+    const bool plain = !argument.empty() && argument.find_first_of(" \t\n'\"\\$&;|<>*?(){}") == std::string::npos;
+    line += (line.empty() ? "" : " ") + (plain ? argument : "'" + argument + "'");
+    if (line.size() > 4 * most) break;
+  }
+  line = printable(line);
+  if (width(line) <= most) return line;
+  size_t end = 0;
+  for (size_t shown = 0; shown < most; ++end) shown += (line[end] & 0xc0) != 0x80;
+  return line.substr(0, end - 1) + "…";
+}
+
+Report make_report(const Snapshot& snapshot, Wanted wanted) {
+  const Story story(snapshot);
+  Report report = title_of(snapshot);
+  report.sections = {story.allocations(),       story.live(),
+                     story.reallocations(),     story.failures(),
+                     sizes_section(snapshot),   live_sizes_section(snapshot),
+                     timeline_section(snapshot)};
+  if (wanted.timeline) report.sections.push_back(timeline_table(snapshot));
+  if (wanted.threads) report.sections.push_back(threads_section(snapshot));
+  report.sections.push_back(notes_section(snapshot));
+  std::erase_if(report.sections, empty);
+  return report;
+}
+
+}  // namespace heapster::report

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+//
+// Words for numbers. Three figures are enough to judge by, and a column of them stays narrow.
+
+#include "report/units.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace heapster::report {
+
+namespace {
+
+// Three significant figures: 1.23, 12.3, 123.
+std::string figures3(double value) {
+  const double size = std::fabs(value);
+  return fmt::format("{:.{}f}", value, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+}
+
+std::optional<double> parse_number(std::string_view text) {
+  std::string digits(text);
+  std::erase(digits, '_');
+  double value = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, value);
+  const bool sound = error == std::errc() && stop == end && value >= 0 && value < 9.2e18;
+  return sound ? std::optional(value) : std::nullopt;
+}
+
+// Length of the UTF-8 sequence that begins here, 0 where none does.
+size_t sequence(std::string_view text) {
+  const auto at = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const size_t length = at(0) < 0x80   ? 1
+                        : at(0) < 0xc2 ? 0
+                        : at(0) < 0xe0 ? 2
+                        : at(0) < 0xf0 ? 3
+                        : at(0) < 0xf5 ? 4
+                                       : 0;
+  if (length > text.size()) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  return length;
+}
+
+}  // namespace
+
+std::string count_text(int64_t count) {
+  const std::string digits = fmt::format("{}", count);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0 && digits[i - 1] != '-') text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+std::string bytes_text(int64_t bytes) {
+  constexpr std::array<std::string_view, 7> kNames{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  auto value = static_cast<double>(bytes);
+  if (std::fabs(value) < 1024) return fmt::format("{} B", bytes);
+  size_t unit = 0;
+  for (; std::fabs(value) >= 1023.5 && unit + 1 < kNames.size(); ++unit) value /= 1024;
+  return fmt::format("{} {}", figures3(value), kNames[unit]);
+}
+
+std::string seconds_text(double seconds) {
+  if (std::fabs(seconds) < 0.9995) return figures3(seconds * 1e3) + " ms";
+  if (std::fabs(seconds) < 120) return figures3(seconds) + " s";
+  if (std::fabs(seconds) >= 9e15) return "ages";
+  const auto minutes = static_cast<int64_t>(seconds) / 60;
+  if (minutes < 120) return fmt::format("{} min {:02} s", minutes, static_cast<int64_t>(seconds) % 60);
+  if (minutes < 48 * 60) return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
+  return fmt::format("{} d {:02} h", minutes / 1440, minutes / 60 % 24);
+}
+
+std::string share_text(double part, double whole) {
+  return whole > 0 ? fmt::format("{:.1f} %", 100 * part / whole) : std::string(kUnknown);
+}
+
+std::string rate_text(double per_second, bool is_bytes) {
+  if (!std::isfinite(per_second) || std::fabs(per_second) > 9e18) return std::string(kUnknown);
+  if (is_bytes) return bytes_text(static_cast<int64_t>(per_second)) + "/s";
+  if (std::fabs(per_second) < 9995) return count_text(std::llround(per_second)) + "/s";
+  constexpr std::array<std::string_view, 4> kNames{"k", "M", "G", "T"};
+  size_t unit = 0;
+  for (per_second /= 1000; std::fabs(per_second) >= 999.5 && unit + 1 < kNames.size(); ++unit) per_second /= 1000;
+  return fmt::format("{} {}/s", figures3(per_second), kNames[unit]);
+}
+
+std::optional<int64_t> parse_count(std::string_view text) {
+  const std::optional<double> value = parse_number(text);
+  if (!value || *value != std::floor(*value)) return std::nullopt;
+  return static_cast<int64_t>(*value);
+}
+
+std::optional<int64_t> parse_size(std::string_view text) {
+  constexpr std::string_view kLetters = "KMGT";
+  const size_t letter = text.empty() ? std::string_view::npos : kLetters.find(static_cast<char>(text.back() & ~0x20));
+  if (letter == std::string_view::npos) return parse_count(text);
+  const std::optional<double> value = parse_number(text.substr(0, text.size() - 1));
+  const double bytes = value ? std::ldexp(*value, static_cast<int>(10 * (letter + 1))) : 0;
+  return value && bytes < 9.2e18 ? std::optional(static_cast<int64_t>(bytes)) : std::nullopt;
+}
+
+size_t width(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string printable(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const size_t length = sequence(text);
+    const auto first = static_cast<uint8_t>(text[0]);
+    const bool control =
+        first < 0x20 || first == 0x7f || (first == 0xc2 && length == 2 && static_cast<uint8_t>(text[1]) < 0xa0);
+    if (length == 0 || control) {
+      result += '?';
+    } else {
+      result += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return result;
+}
+
+}  // namespace heapster::report

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// How a number is written for people: counts with separators, sizes in powers of 1024, times with
+// as many digits as help. And back: the sizes and counts that people type.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace heapster::report {
+
+std::string count_text(int64_t count);                    // 1,234,567
+std::string bytes_text(int64_t bytes);                    // 1.2 MiB
+std::string seconds_text(double seconds);                 // 12.3 ms, 4.56 s, 1 h 02 min
+std::string share_text(double part, double whole);        // 12.3 %; a dash where there is no whole
+std::string rate_text(double per_second, bool is_bytes);  // 1.2 M/s, 3.4 MiB/s
+
+inline constexpr std::string_view kUnknown = "–";
+
+// 64, 10M, 1e6; K, M, G and T are powers of 1024. Nothing where it is no such number.
+std::optional<int64_t> parse_size(std::string_view text);
+// 1000000, 1e6, 1_000_000.
+std::optional<int64_t> parse_count(std::string_view text);
+
+// Characters that a terminal shows, for UTF-8 text.
+size_t width(std::string_view text);
+
+// The text with whatever could steer a terminal, or is not UTF-8, replaced.
+std::string printable(std::string_view text);
+
+}  // namespace heapster::report

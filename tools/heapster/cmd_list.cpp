@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// heapster list: who has a segment in the run directory. Live ones come first; a dead one is a
+// process that was killed, and its numbers hold up to its last call.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "reader/find.h"
+#include "reader/proc.h"
+#include "report/figures.h"
+#include "report/json.h"
+#include "report/units.h"
+#include "terminal.h"
+
+namespace heapster::tool {
+
+namespace {
+
+using reader::Found;
+
+double age_of(const Found& found) {
+  const double started = static_cast<double>(found.snapshot.process.identity.started_epoch) / 1e9;
+  return std::max(0.0, reader::epoch_now() - started);
+}
+
+std::vector<std::string> row_of(const Found& found) {
+  const reader::Process& process = found.snapshot.process;
+  const reader::Stats& stats = found.snapshot.stats;
+  const auto text = [&](reader::Number number, std::string_view unit) {
+    const auto value = number.value();
+    return report::value_text(value ? report::Value(*value) : report::Value(), unit);
+  };
+  return {report::printable(reader::short_name(process)),
+          fmt::format("{}", process.identity.pid),
+          std::string(name_of(process.life)),
+          text(stats.use.curr, "bytes"),
+          text(stats.use.max, "bytes"),
+          text(stats.alloc.count(), "calls"),
+          report::seconds_text(age_of(found)),
+          report::printable(process.label)};
+}
+
+std::string list_text(const reader::Listing& listing, const std::string& directory) {
+  if (listing.found.empty()) return fmt::format("no measured process ({} holds no segment)\n", directory);
+  report::Table table{{"executable", "pid", "state", "live", "peak", "allocations", "age", "label"}, {}};
+  for (const Found& found : listing.found) table.rows.push_back(row_of(found));
+  return render_table(table, look_of(STDOUT_FILENO));
+}
+
+std::string list_json(const reader::Listing& listing) {
+  report::Json processes = report::Json::array();
+  for (const Found& found : listing.found) {
+    report::Json entry{
+        {"path", found.path}, {"age", age_of(found)}, {"process", report::to_json(found.snapshot.process)}};
+    for (const report::Figure& figure : report::figures(found.snapshot.stats))
+      entry["stats"][std::string(figure.name)] = report::to_json(figure.value);
+    processes.push_back(entry);
+  }
+  return report::json_text({{"schema", "heapster-list/1"}, {"processes", processes}, {"unreadable", listing.refused}});
+}
+
+}  // namespace
+
+Outcome cmd_list(const Arguments& arguments) {
+  CLI::App application("Lists the processes that have a segment: live, dead, and replaced by an exec.",
+                       "heapster list");
+  bool json = false;
+  application.add_flag("--json", json, "as JSON");
+  if (auto over = parse(application, arguments)) return *over;
+
+  const std::string directory = reader::run_directory();
+  const auto listing = reader::list(directory);
+  if (!listing) return listing.error();
+  if (json) return print(list_json(*listing));
+  for (const std::string& refused : listing->refused) fmt::print(stderr, "heapster: {}\n", one_line(refused));
+  return print(list_text(*listing, directory));
+}
+
+}  // namespace heapster::tool

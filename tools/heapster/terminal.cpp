@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//
+// Output goes through write(2) and is checked to the last byte: a full disk behind `> file` must
+// not look like success.
+
+#include "terminal.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+
+#include "reader/find.h"
+#include "reader/load.h"
+#include "report/units.h"
+
+namespace heapster::tool {
+
+namespace {
+
+using reader::Error;
+
+// Whether all was written; EPIPE counts as that.
+bool write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = write(descriptor, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return errno == EPIPE;
+    text.remove_prefix(static_cast<size_t>(put));
+  }
+  return true;
+}
+
+// Insertions, deletions and substitutions from one word to the other.
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::optional<Outcome> parse(CLI::App& application, const Arguments& arguments) {
+  try {
+    application.parse(Arguments(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first
+  } catch (const CLI::CallForHelp&) {
+    return print(application.help());
+  } catch (const CLI::ParseError& fault) {
+    return Error{fmt::format("{} ({} --help tells more)", fault.what(), application.get_name())};
+  }
+  return std::nullopt;
+}
+
+reader::Result<std::string> path_of(const std::string& argument) {
+  return reader::resolve(argument, reader::run_directory());
+}
+
+reader::Result<reader::Snapshot> load_argument(const std::string& argument) {
+  const auto path = path_of(argument);
+  if (!path) return path.error();
+  return reader::load(*path);
+}
+
+Outcome print(std::string_view text) {
+  if (write_all(STDOUT_FILENO, text)) return kFine;
+  return Error{fmt::format("standard output: {}", std::strerror(errno))};
+}
+
+Outcome write_file(const std::string& path, std::string_view text) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const bool written = file >= 0 && write_all(file, text);
+  const int fault = errno;
+  const bool closed = file >= 0 && close(file) == 0;
+  if (written && closed) return kFine;
+  return Error{fmt::format("{}: {}", path, std::strerror(written ? errno : fault))};
+}
+
+report::Look look_of(int descriptor) {
+  const char* refused = std::getenv("NO_COLOR");
+  return {.colour = isatty(descriptor) != 0 && (!refused || !*refused)};
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names) {
+  const size_t furthest = std::max<size_t>(1, word.size() / 3);
+  const auto nearest = std::min_element(names.begin(), names.end(),
+                                        [&](auto a, auto b) { return distance(word, a) < distance(word, b); });
+  if (word.size() > 100 || nearest == names.end() || distance(word, *nearest) > furthest) return "";
+  return fmt::format(" (did you mean '{}'?)", *nearest);
+}
+
+std::string one_line(std::string_view text) { return report::printable(text); }
+
+}  // namespace heapster::tool
