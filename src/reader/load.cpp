@@ -49,6 +49,9 @@ void take_text(Process& process, Text key, std::string_view text) {
     case Text::k_boot_id:
       process.boot_id = text;
       break;
+    case Text::k_snapshot:
+      process.snapshot_path = text;
+      break;
     case Text::k_option:
       process.options.emplace_back(text);
       break;

@@ -35,6 +35,7 @@ struct Process {
   std::string label;
   std::string allocator;
   std::string boot_id;
+  std::string snapshot_path;         // where it writes its snapshot at its end; empty: nowhere
   std::vector<std::string> options;  // VARIABLE=value
   std::vector<std::string> refused;
 };

@@ -16,6 +16,7 @@
 #include "reader/executable.h"
 #include "report/formats.h"
 #include "report/json.h"
+#include "report/units.h"
 #include "run_child.h"
 #include "run_collect.h"
 #include "run_parts.h"
@@ -49,11 +50,14 @@ void add_options(CLI::App& application, Wishes& wishes) {
   application.add_flag("--json", wishes.json, "the report as JSON");
   application.add_flag("--threads", wishes.threads, "a table of the threads in the report");
   application.add_option("--signal", wishes.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
-  application.add_flag("--no-follow", wishes.no_follow, "do not measure children and exec'd programs (HEAPSTER_FOLLOW=0)");
+  application.add_flag("--no-follow", wishes.no_follow,
+                       "do not measure children and exec'd programs (HEAPSTER_FOLLOW=0)");
   application.add_option("--label", wishes.label, "a name that the report carries along (HEAPSTER_LABEL)");
   application.add_option("--run-dir", wishes.run_directory, "where live segments lie (HEAPSTER_RUN_DIR)");
-  application.add_option("--allocator", wishes.allocator, "run over jemalloc, mimalloc, tcmalloc, or the one in a file");
-  application.add_flag("--verbose", wishes.verbose, "one line at the start and the end of each process (HEAPSTER_VERBOSE)");
+  application.add_option("--allocator", wishes.allocator,
+                         "run over jemalloc, mimalloc, tcmalloc, or the one in a file");
+  application.add_flag("--verbose", wishes.verbose,
+                       "one line at the start and the end of each process (HEAPSTER_VERBOSE)");
   add_budget_options(application, wishes.budgets);
   application.footer(
       "The report goes to stderr; the exit status is the program's (128+n for signal n), or 1 if it\n"
@@ -64,8 +68,9 @@ void add_options(CLI::App& application, Wishes& wishes) {
 reader::Result<std::vector<std::string>> command_of(std::vector<std::string> rest, const Arguments& arguments) {
   const bool separated = !rest.empty() && rest[0] == "--";
   if (separated) rest.erase(rest.begin());
-  const bool after_separator = separated || std::find(arguments.begin(), arguments.end() - static_cast<long>(rest.size()),
-                                                      "--") != arguments.end() - static_cast<long>(rest.size());
+  const bool after_separator =
+      separated || std::find(arguments.begin(), arguments.end() - static_cast<long>(rest.size()), "--") !=
+                       arguments.end() - static_cast<long>(rest.size());
   if (rest.empty()) return reader::Error{"no program to run (heapster-run --help)"};
   if (rest[0].starts_with("-") && !after_separator) {
     return reader::Error{fmt::format("no option '{}' (heapster-run --help lists them)", rest[0])};
@@ -141,12 +146,12 @@ std::string report_json(const Collector& collected) {
   report::Json whole = report::Json::parse(report::render_json(collected.images().back().snapshot));
   whole["descendants"] = report::Json::array();
   for (const Family& family : collected.families()) {
-    whole["descendants"].push_back({{"executable", report::printable(family.executable)},
-                                    {"processes", family.processes},
-                                    {"alloc_count", family.allocations},
-                                    {"alloc_sum", family.bytes},
-                                    {"use_max", family.highest_peak},
-                                    {"use_curr", family.live}});
+    whole["descendants"].push_back(report::Json{{"executable", report::printable(family.executable)},
+                                                {"processes", family.processes},
+                                                {"alloc_count", family.allocations},
+                                                {"alloc_sum", family.bytes},
+                                                {"use_max", family.highest_peak},
+                                                {"use_curr", family.live}});
   }
   return report::json_text(whole);
 }
@@ -171,7 +176,8 @@ int tell(const Collector& collected, const Places& places, const Wishes& wishes,
   }
   const reader::Snapshot& snapshot = collected.images().back().snapshot;
   for (const std::string& refused : snapshot.process.refused) say("ignored, not understood: " + refused);
-  if (!wishes.quiet) fmt::print(stderr, "{}", wishes.json ? report_json(collected) : report_text(collected, places, wishes));
+  if (!wishes.quiet)
+    fmt::print(stderr, "{}", wishes.json ? report_json(collected) : report_text(collected, places, wishes));
   const bool kept = judge(snapshot, wishes.budgets);
   return status == 0 && !kept ? kNo : status;
 }

@@ -30,6 +30,7 @@ Outcome cmd_diff(const Arguments& arguments);
 Outcome cmd_check(const Arguments& arguments);
 Outcome cmd_export(const Arguments& arguments);
 Outcome cmd_explain(const Arguments& arguments);
+Outcome cmd_run(const Arguments& arguments);
 
 struct Command {
   std::string_view name;
@@ -44,6 +45,7 @@ inline constexpr std::array kCommands{
     Command{"diff", "what changed between two snapshots", cmd_diff},
     Command{"check", "whether a snapshot keeps its budgets", cmd_check},
     Command{"export", "a snapshot in another format", cmd_export},
+    Command{"run", "a program under heapster, and its report (heapster-run)", cmd_run},
     Command{"explain", "what a figure, a variable or a note means", cmd_explain},
 };
 

@@ -5,8 +5,10 @@
 
 #pragma once
 
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/types.h>
+
 
 #include <cstdint>
 #include <functional>

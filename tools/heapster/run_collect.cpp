@@ -158,7 +158,8 @@ void Collector::move_to_descendants(const reader::Found& found) {
   }
   mkdir(places_.descendants.c_str(), 0777);
   if (!move_file(found.path, places_.descendants + "/" + base_of(found.path))) {
-    troubles_.push_back(fmt::format("{}: cannot be moved to {}: {}", found.path, places_.descendants, std::strerror(errno)));
+    troubles_.push_back(
+        fmt::format("{}: cannot be moved to {}: {}", found.path, places_.descendants, std::strerror(errno)));
   }
 }
 

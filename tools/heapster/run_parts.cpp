@@ -27,8 +27,8 @@ constexpr std::array kAllocators{
     KnownAllocator{"mimalloc", "libmimalloc.so.*", "libmimalloc2.0"},
     KnownAllocator{"tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"},
 };
-constexpr const char* kLibraryDirectories[] = {
-    "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"};
+constexpr const char* kLibraryDirectories[] = {"/usr/local/lib", "/usr/lib/x86_64-linux-gnu",
+                                               "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"};
 
 std::string own_directory() {
   char path[PATH_MAX] = {};
@@ -72,7 +72,8 @@ reader::Result<std::string> find_allocator(const std::string& name) {
     return reader::Error{fmt::format("{} is not installed (Debian: apt-get install {})", name, known.package)};
   }
   char whole[PATH_MAX];
-  if (name.find('/') != std::string::npos && access(name.c_str(), R_OK) == 0 && realpath(name.c_str(), whole) != nullptr) {
+  if (name.find('/') != std::string::npos && access(name.c_str(), R_OK) == 0 &&
+      realpath(name.c_str(), whole) != nullptr) {
     return std::string(whole);
   }
   return reader::Error{fmt::format("no allocator '{}' ({})", name, names_of_allocators())};
@@ -86,7 +87,8 @@ reader::Result<std::string> preload_list(const std::string& preload, const std::
       return reader::Error{fmt::format("{}: the dynamic linker cannot preload a path with a space or a colon", path)};
     }
   }
-  if (const char* before = std::getenv("LD_PRELOAD"); before != nullptr && *before != '\0') list += std::string(":") + before;
+  if (const char* before = std::getenv("LD_PRELOAD"); before != nullptr && *before != '\0')
+    list += std::string(":") + before;
   return list;
 }
 
