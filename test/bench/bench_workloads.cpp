@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+//
+// One allocation workload, run for a few short rounds, one figure per round.
+//
+//   bench_workloads WORKLOAD THREADS ROUNDS MILLISECONDS
+//
+// Why not Google Benchmark: the subjects are LD_PRELOADs, so each lives in its own process, and a fair comparison on a
+// machine whose speed drifts has to alternate between processes every fraction of a second. So this program is small,
+// quick to start, and prints one line per round; the script beside it runs it many times, in turn under each subject,
+// and takes best and median over all rounds. Many short processes also average over where the loader happens to
+// place code and heap, which one long run cannot.
+//
+// The figure is wall time of the round / operations per thread: from the first thread's start to the last one's end.
+// A round whose threads did not overlap thus looks slower, never faster, and cannot win "best". With more threads
+// than processors it includes waiting for one. One thread means the main thread of a process that never had
+// another, because glibc is faster there, and the comparison should be with what single-threaded programs get.
+//
+// Nothing may be elided: compiled with -fno-builtin, and every pointer goes through an empty asm. Calls go through
+// the PLT or GOT, as in any program. The first line names the object that malloc comes from, so that the script can
+// tell a preload that was not loaded from one that costs nothing.
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <latch>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Nanoseconds = std::chrono::duration<double, std::nano>;
+
+void* kept(void* block) {
+  asm volatile("" : "+r"(block) : : "memory");
+  return block;
+}
+
+// One operation: malloc(64) and its free.
+void run_pairs(uint64_t operations) {
+  for (uint64_t i = 0; i < operations; ++i) std::free(kept(std::malloc(64)));
+}
+
+constexpr size_t live_blocks = 64;
+
+struct Step {
+  uint16_t size;
+  uint16_t slot;
+};
+
+// Sizes are log-uniform in 8 B..4 KiB, drawn beforehand from a fixed seed: every subject sees the same ones, and the
+// loop pays for no random numbers.
+const std::array<Step, 4096>& mixed_steps() {
+  static const auto steps = [] {
+    std::array<Step, 4096> drawn{};
+    std::mt19937_64 random(42);
+    for (Step& step : drawn) {
+      const double exponent = 3 + 9 * (static_cast<double>(random() >> 11) * 0x1p-53);
+      step = {static_cast<uint16_t>(std::exp2(exponent)), static_cast<uint16_t>(random() % live_blocks)};
+    }
+    return drawn;
+  }();
+  return steps;
+}
+
+// One operation: free one of 64 live blocks, chosen at random, and allocate another size in its place.
+void run_mixed(uint64_t operations) {
+  const auto& steps = mixed_steps();
+  std::array<void*, live_blocks> live{};
+  for (void*& block : live) block = kept(std::malloc(64));
+  for (uint64_t i = 0; i < operations; ++i) {
+    const Step step = steps[i % steps.size()];
+    std::free(live[step.slot]);
+    live[step.slot] = kept(std::malloc(step.size));
+  }
+  for (void* block : live) std::free(block);
+}
+
+// One operation: a chain of malloc(16), realloc doubling up to 64 KiB (12 calls), free.
+void run_realloc(uint64_t operations) {
+  for (uint64_t i = 0; i < operations; ++i) {
+    void* block = kept(std::malloc(16));
+    for (size_t size = 32; size <= 65536; size *= 2) block = kept(std::realloc(block, size));
+    std::free(block);
+  }
+}
+
+struct Workload {
+  const char* name;
+  void (*run)(uint64_t operations);
+};
+
+constexpr std::array workloads = {Workload{"pair", run_pairs}, Workload{"mixed", run_mixed},
+                                  Workload{"realloc", run_realloc}};
+
+struct Span {
+  Clock::time_point start;
+  Clock::time_point end;
+};
+
+Nanoseconds round_of_main_thread(const Workload& workload, uint64_t operations) {
+  const auto start = Clock::now();
+  workload.run(operations);
+  return Clock::now() - start;
+}
+
+// Each thread warms its caches (the allocator's and the subject's) before it waits for the others.
+Nanoseconds round_of_threads(const Workload& workload, unsigned threads, uint64_t operations) {
+  std::vector<Span> spans(threads);
+  std::latch ready(threads);
+  {
+    std::vector<std::jthread> team;
+    for (Span& span : spans) {
+      team.emplace_back([&] {
+        workload.run(operations / 64 + 1);
+        ready.arrive_and_wait();
+        span.start = Clock::now();
+        workload.run(operations);
+        span.end = Clock::now();
+      });
+    }
+  }
+  const auto first = std::ranges::min_element(spans, {}, &Span::start)->start;
+  const auto last = std::ranges::max_element(spans, {}, &Span::end)->end;
+  return last - first;
+}
+
+Nanoseconds run_round(const Workload& workload, unsigned threads, uint64_t operations) {
+  return threads == 1 ? round_of_main_thread(workload, operations) : round_of_threads(workload, threads, operations);
+}
+
+// How many operations fill a round: doubled until a trial takes an eighth of it, then scaled. Also the warm-up.
+uint64_t calibrate(const Workload& workload, unsigned threads, Nanoseconds round) {
+  for (uint64_t operations = 64;; operations *= 2) {
+    const Nanoseconds taken = run_round(workload, threads, operations);
+    if (taken >= round / 8) return static_cast<uint64_t>(static_cast<double>(operations) * (round / taken)) + 1;
+  }
+}
+
+unsigned positive_number(const char* text) {
+  unsigned number = 0;
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, number);
+  return error == std::errc() && stop == end ? number : 0;
+}
+
+void print_provider_of_malloc() {
+  Dl_info info{};
+  void* const function = dlsym(RTLD_DEFAULT, "malloc");
+  std::printf("malloc %s\n", dladdr(function, &info) != 0 ? info.dli_fname : "?");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto* workload = std::ranges::find_if(
+      workloads, [&](const Workload& each) { return argc == 5 && std::strcmp(each.name, argv[1]) == 0; });
+  const unsigned threads = argc == 5 ? positive_number(argv[2]) : 0;
+  const unsigned rounds = argc == 5 ? positive_number(argv[3]) : 0;
+  const unsigned milliseconds = argc == 5 ? positive_number(argv[4]) : 0;
+  if (workload == workloads.end() || threads == 0 || rounds == 0 || milliseconds == 0) {
+    std::fputs("usage: bench_workloads pair|mixed|realloc THREADS ROUNDS MILLISECONDS\n", stderr);
+    return 2;
+  }
+  print_provider_of_malloc();
+  const uint64_t operations = calibrate(*workload, threads, std::chrono::milliseconds(milliseconds));
+  for (unsigned round = 0; round < rounds; ++round) {
+    const Nanoseconds taken = run_round(*workload, threads, operations);
+    std::printf("ns %.4f\n", taken.count() / static_cast<double>(operations));
+  }
+}
