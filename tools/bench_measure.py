@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""Runs the benchmark's parts (test/bench) and hands the samples to bench_report.py. Started by tools/bench.sh.
+
+What is compared are subjects: the same program in different environments. Everything is interleaved: a round visits
+each subject once, every other round backwards, so that a machine whose speed drifts favours nobody. Single-threaded
+work is pinned to one processor; the children inherit that from us, so no helper program stands in between.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import bench_report
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ROOT / "build/bench"
+WORKLOADS = [(name, threads) for name in ("pair", "mixed", "realloc") for threads in (1, 2, 8)]
+
+CC1PLUS_SOURCE = """#include <map>
+#include <regex>
+#include <string>
+std::map<std::string, int> counts(const std::string& text) {
+  std::map<std::string, int> found;
+  const std::regex word("[a-z]+");
+  for (std::sregex_iterator at(text.begin(), text.end(), word), end; at != end; ++at) ++found[at->str()];
+  return found;
+}
+"""
+SQL = """CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, value REAL);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500000)
+INSERT INTO t SELECT i, 'name ' || (i * 7919 % 500000), i / 3.0 FROM n;
+CREATE INDEX by_name ON t(name);
+SELECT count(*), sum(value) FROM t WHERE name > 'name 5';
+"""
+PYTHON = """import json
+for _ in range(3):
+    rows = [{"id": i, "name": "n%d" % i, "tags": ["x" * (i % 700), str(i)]} for i in range(40000)]
+    assert len(json.loads(json.dumps(rows))) == len(rows)
+"""
+PERL = 'for my $turn (1..2) { my %h; $h{$_} = "v$_" for 1..200000; }'
+
+
+class Bench:
+    """The options, the subjects that were found, where temporary files go, and what went wrong so far."""
+
+    def __init__(self, options, scratch, run_dir):
+        self.options, self.scratch, self.run_dir = options, scratch, run_dir
+        self.notes, self.problems = [], []
+        self.cli = options.heapster / "heapster"
+        self.base = {name: value for name, value in os.environ.items()
+                     if not re.match(r"LD_|MALLOC_|MEMUSAGE|HEAPSTER_|DUMP_HEAPTRACK|GLIBC_TUNABLES|GCC_|PYTHON", name)}
+        self.base |= {"LC_ALL": "C", "PERL_HASH_SEED": "0", "PYTHONHASHSEED": "0", "HEAPSTER_RUN_DIR": str(run_dir)}
+        self.subjects = self.find_subjects()
+
+    def find_subjects(self):
+        """Name -> the variables that make a program that subject; those whose library is missing are left out."""
+        libraries = {
+            "pass-through": (PARTS / "shim_pass.so", {}),
+            "reference": (PARTS / "shim_reference.so", {}),
+            "libmemusage": (Path(f"/usr/lib/{os.uname().machine}-linux-gnu/libmemusage.so"), {}),
+            # Its recorder without its interpreter: the kindest way to run it on a machine with few processors.
+            "heaptrack": (Path("/usr/lib/heaptrack/libheaptrack_preload.so"), {"DUMP_HEAPTRACK_OUTPUT": "/dev/null"}),
+            "heapster": (self.options.heapster / "libheapster.so", {"HEAPSTER_OUT": "none"}),
+        }
+        found = {"bare": {}}
+        for name, (library, more) in libraries.items():
+            if library.exists():
+                found[name] = {"LD_PRELOAD": str(library), **more}
+            else:
+                self.notes.append(f"{name} is left out: no {library.name}")
+        return found
+
+    def some_subjects(self, *names):
+        return {name: self.subjects[name] for name in names if name in self.subjects}
+
+    def wants(self, name):
+        return re.search(self.options.only, name) is not None
+
+    def problem(self, text):
+        self.problems.append(text)
+        print(f"bench: {text}", file=sys.stderr)
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def pinned(to_one):
+    """One processor for us and the children started meanwhile: the last one, which takes fewest interrupts."""
+    allowed = os.sched_getaffinity(0)
+    if to_one:
+        os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def run_workload(bench, subject, name, threads):
+    """One process: its rounds in ns per operation. Proves that malloc came from the subject's library."""
+    options = bench.options
+    command = [PARTS / "bench_workloads", name, str(threads), str(options.inner), str(options.milliseconds)]
+    with pinned(threads == 1):
+        run = subprocess.run(command, env=bench.base | bench.subjects[subject], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    lines = [line.split(maxsplit=1) for line in run.stdout.splitlines()]
+    figures = [float(value) for key, value in lines if key == "ns"]
+    provider = next((Path(value).name for key, value in lines if key == "malloc"), "?")
+    expected = Path(bench.subjects[subject].get("LD_PRELOAD", "libc.so.6")).name
+    if run.returncode != 0 or len(figures) != options.inner or provider != expected:
+        bench.problem(f"{name}, {threads} threads, {subject}: exit {run.returncode}, malloc from {provider}")
+        return []
+    return figures
+
+
+def measure_workloads(bench):
+    cells = [cell for cell in WORKLOADS if bench.wants(cell[0])]
+    samples = {cell: {subject: [] for subject in bench.subjects} for cell in cells}
+    for turn in range(bench.options.rounds if cells else 0):
+        order = list(bench.subjects)[:: 1 if turn % 2 == 0 else -1]
+        for name, threads in cells:
+            for subject in order:
+                progress(f"round {turn + 1}/{bench.options.rounds}: {name}, {threads} threads, {subject}")
+                samples[name, threads][subject] += run_workload(bench, subject, name, threads)
+    return samples
+
+
+def spawn(bench, label, rounds, environments, program):
+    """Runs a program under each environment in turn: name -> [(wall, user, system) in microseconds]."""
+    progress(f"{label}: {rounds} rounds")
+    arguments = []
+    for variables in environments.values():
+        arguments += ["--env", *(f"{name}={value}" for name, value in variables.items())]
+    with pinned(True):
+        run = subprocess.run([PARTS / "bench_spawn", str(rounds), *arguments, "--", *map(str, program)],
+                             env=bench.base, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        bench.problem(f"{label}: {run.stderr.strip()}")
+        return {}
+    samples = {name: [] for name in environments}
+    for line in run.stdout.splitlines():
+        number, *times = line.split()
+        samples[list(environments)[int(number)]].append(tuple(map(float, times)))
+    return samples
+
+
+def measure_startup(bench):
+    if not bench.wants("startup"):
+        return {}
+    environments = bench.some_subjects("bare", "pass-through", "heapster")
+    if "heapster" in environments:
+        environments["heapster, snapshot"] = environments["heapster"] | {"HEAPSTER_OUT": f"{bench.scratch}/true.heap"}
+    return spawn(bench, "startup", bench.options.startups, environments, ["/bin/true"])
+
+
+def programs(bench):
+    source = bench.scratch / "source.cpp"
+    source.write_text(CC1PLUS_SOURCE)
+    return {
+        "perl": ["/usr/bin/perl", "-e", PERL],
+        "sqlite3": ["/usr/bin/sqlite3", "-batch", ":memory:", SQL],
+        "cc1plus": ["/usr/bin/g++", "-std=c++20", "-fsyntax-only", source],
+        "python3": ["/usr/bin/python3", "-c", PYTHON],
+    }
+
+
+def measure_programs(bench):
+    samples = {}
+    for name, command in programs(bench).items():
+        if not bench.wants(name):
+            continue
+        if not Path(command[0]).exists():
+            bench.notes.append(f"{name} is left out: no {command[0]}")
+            continue
+        pair = bench.some_subjects("bare", "heapster")
+        samples[name] = spawn(bench, name, bench.options.pairs, pair, command) if len(pair) == 2 else {}
+    return samples
+
+
+@contextlib.contextmanager
+def living_probe(bench, variables):
+    """A small process that has used its heap and now waits; gives its resident KiB."""
+    with subprocess.Popen([PARTS / "bench_probe"], env=bench.base | variables, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as probe:
+        words = probe.stdout.readline().split()
+        yield int(words[1]) if len(words) == 2 else None
+        probe.stdin.close()
+
+
+def measure_memory(bench):
+    """Resident KiB per subject, and what heapster keeps on tmpfs and leaves in a snapshot, in bytes."""
+    if not bench.wants("memory"):
+        return {}
+    resident = {subject: [] for subject in bench.some_subjects("bare", "pass-through", "heapster")}
+    found = {"resident": resident}
+    own = bench.run_dir / "probe"
+    own.mkdir(mode=0o700)
+    for _ in range(9):
+        for subject in resident:
+            with living_probe(bench, bench.subjects[subject] | {"HEAPSTER_RUN_DIR": str(own)}) as kib:
+                resident[subject].append(kib)
+                if subject == "heapster":
+                    found["segment"] = sum(f.stat().st_blocks * 512 for f in own.rglob("*") if f.is_file())
+    if "heapster" in resident:
+        snapshot = bench.scratch / "probe.heap"
+        with living_probe(bench, bench.subjects["heapster"] | {"HEAPSTER_OUT": str(snapshot)}):
+            pass
+        if snapshot.exists():
+            found["snapshot"] = {"apparent": snapshot.stat().st_size, "allocated": snapshot.stat().st_blocks * 512}
+        else:
+            bench.problem("memory: heapster wrote no snapshot")
+    return found
+
+
+def measure_cli(bench):
+    """What a person waits for: `heapster show FILE`, and `heapster list` while one process is being measured."""
+    if not bench.wants("cli") or "heapster" not in bench.subjects:
+        return {}
+    if not bench.cli.exists():
+        bench.notes.append("show and list are left out: no heapster command")
+        return {}
+    snapshot = bench.scratch / "cli.heap"
+    with living_probe(bench, bench.subjects["heapster"] | {"HEAPSTER_OUT": str(snapshot)}):
+        listed = spawn(bench, "list", bench.options.pairs * 2, {"bare": {}}, [bench.cli, "list"])
+    shown = spawn(bench, "show", bench.options.pairs * 2, {"bare": {}}, [bench.cli, "show", snapshot])
+    return {"show": shown.get("bare", []), "list": listed.get("bare", [])}
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(prog="tools/bench.sh", description="Measures what heapster costs.")
+    parser.add_argument("--quick", action="store_true", help="few rounds, about a minute: for a first look only")
+    parser.add_argument("--rounds", type=int, help="processes per workload, thread count and subject (15)")
+    parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, startup, memory, cli, perl, "
+                        "sqlite3, cc1plus, python3: those that match")
+    parser.add_argument("--heapster", metavar="DIR", help="the build to measure instead of making build/release, or none")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--json", action="store_true", help="print best, median and targets as JSON instead of tables")
+    options = parser.parse_args()
+    if options.write_docs and options.only:
+        parser.error("--write-docs needs all the figures: leave --only away")
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    options.rounds = options.rounds or (3 if options.quick else 15)
+    options.inner, options.milliseconds = (3, 20) if options.quick else (5, 30)
+    options.startups, options.pairs = (100, 5) if options.quick else (500, 25)
+    options.heapster = Path(options.heapster or ROOT / "build/release").resolve()
+    return options
+
+
+def main():
+    options = parse_options()
+    with contextlib.ExitStack() as cleanup:
+        scratch = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="heapster-bench-")))
+        shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        run_dir = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="heapster-bench-", dir=shm)))
+        bench = Bench(options, scratch, run_dir)
+        report = bench_report.Report(
+            options, load=os.getloadavg()[0], workloads=measure_workloads(bench), startup=measure_startup(bench),
+            programs=measure_programs(bench), memory=measure_memory(bench), cli=measure_cli(bench),
+            subjects=list(bench.subjects), notes=bench.notes, problems=bench.problems)
+    progress("")
+    print(report.as_json() if options.json else report.as_text())
+    if options.write_docs:
+        (ROOT / "docs").mkdir(exist_ok=True)
+        (ROOT / "docs/performance.md").write_text(report.as_document())
+    return 1 if bench.problems else 0
+
+
+if __name__ == "__main__":
+    if not (PARTS / "bench_workloads").exists():
+        sys.exit("bench: start tools/bench.sh, which builds what is needed")
+    sys.exit(main())

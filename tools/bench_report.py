@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""Turns the benchmark's samples into tables, targets, JSON and docs/performance.md. Measures nothing.
+
+Best and median are kept of every series: best is what the code costs when nothing disturbs it, median what it cost on
+the day; far apart, they say that the machine was busy. Targets on nanoseconds compare best with best; whole programs
+compare runs made one after the other and take the median of the ratios. Tables are Markdown, on the terminal too.
+"""
+
+import datetime
+import json
+import os
+import re
+import statistics
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OPERATIONS = {"pair": "malloc(64) + free", "mixed": "mixed sizes, 64 live", "realloc": "realloc 16 B to 64 KiB"}
+
+
+def summary(values):
+    values = [value for value in values if value is not None]
+    return {"best": min(values), "median": statistics.median(values), "runs": len(values)} if values else None
+
+
+def output_of(*command):
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run.stdout.strip() if run.returncode == 0 else ""
+
+
+def machine():
+    info = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^(?:model name|Processor)\s*: (.*)$", info, re.MULTILINE)
+    return {
+        "processor": (model[1] if model else os.uname().machine)
+        + (" (virtual machine)" if re.search(r"\bhypervisor\b", info) else ""),
+        "processors": os.cpu_count(),
+        "kernel": "Linux " + os.uname().release.split("-")[0],
+        "libc": os.confstr("CS_GNU_LIBC_VERSION"),
+        "compiler": output_of("c++", "--version").split("\n")[0],
+        "revision": output_of("git", "describe", "--always", "--dirty"),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def table(header, rows):
+    """Markdown with aligned columns: the first to the left, figures to the right."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    pad = [str.ljust] + [str.rjust] * (len(header) - 1)
+    lines = [[pad[i](row[i], widths[i]) for i in range(len(header))] for row in [header, *rows]]
+    lines.insert(1, ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def both(figures, digits=1):
+    return f"{figures['best']:.{digits}f} / {figures['median']:.{digits}f}" if figures else "–"
+
+
+def percent(value, digits=1):
+    return "–" if value is None else f"{value:+.{digits}f} %"
+
+
+class Report:
+    def __init__(self, options, load, workloads, startup, programs, memory, cli, subjects, notes, problems):
+        self.subjects, self.notes, self.problems = subjects, notes, problems
+        self.machine = machine() | {"load": round(load, 2)}
+        self.rounds = {"processes": options.rounds, "rounds": options.inner, "milliseconds": options.milliseconds,
+                       "startups": options.startups, "pairs": options.pairs}
+        self.workloads = {cell: {name: summary(values) for name, values in by_subject.items()}
+                          for cell, by_subject in workloads.items()}
+        self.startup = {name: summary([run[0] for run in runs]) for name, runs in startup.items()}
+        self.programs = {name: self.compare(runs) for name, runs in programs.items() if runs}
+        self.resident = {name: summary(values) for name, values in memory.get("resident", {}).items()}
+        self.segment, self.snapshot = memory.get("segment"), memory.get("snapshot")
+        self.cli = {name: summary([run[0] / 1000 for run in runs]) for name, runs in cli.items()}
+
+    @staticmethod
+    def compare(runs):
+        """Ratios pair by pair, as percent added: user time, and user with system time (which the kernel splits
+        by sampling, so that the sum is the steadier figure)."""
+        bare, measured = runs["bare"], runs["heapster"]
+        user = [100 * (b[1] / a[1] - 1) for a, b in zip(bare, measured) if a[1] > 0]
+        total = [100 * ((b[1] + b[2]) / (a[1] + a[2]) - 1) for a, b in zip(bare, measured) if a[1] + a[2] > 0]
+        return {"bare_seconds": summary([run[1] / 1e6 for run in bare]),
+                "heapster_seconds": summary([run[1] / 1e6 for run in measured]),
+                "user_added": statistics.median(user), "cpu_added": statistics.median(total), "pairs": len(user)}
+
+    def best(self, cell, subject):
+        figures = self.workloads.get(cell, {}).get(subject)
+        return figures["best"] if figures else None
+
+    def added(self, cell, subject):
+        """Best over bare's best, in ns."""
+        figure, bare = self.best(cell, subject), self.best(cell, "bare")
+        return None if figure is None or bare is None else figure - bare
+
+    def share(self, cell):
+        """What heapster adds, as percent of what the reference adds."""
+        ours, reference = self.added(cell, "heapster"), self.added(cell, "reference")
+        return None if ours is None or not reference or reference <= 0 else 100 * ours / reference
+
+    def ratio(self, figure, base):
+        return None if figure is None or not base else 100 * (figure / base - 1)
+
+    def startup_added(self, subject):
+        figures, bare = self.startup.get(subject), self.startup.get("bare")
+        return figures["median"] - bare["median"] if figures and bare else None
+
+    def resident_added(self, subject):
+        figures, bare = self.resident.get(subject), self.resident.get("bare")
+        return figures["median"] - bare["median"] if figures and bare else None
+
+    def targets(self):
+        """(what, limit, measured, unit); a figure that was not taken is None."""
+        pair = {threads: ("pair", threads) for threads in (1, 2)}
+        rows = [(f"malloc + free: added, as share of what the reference adds, {threads} thread(s)", limit,
+                 self.share(pair[threads]), "%") for threads, limit in ((1, 15), (2, 9))]
+        rows += [(f"{OPERATIONS[name]}: 2 threads over 1 thread, per operation", 25,
+                  self.ratio(self.best((name, 2), "heapster"), self.best((name, 1), "heapster")), "%")
+                 for name in ("pair", "mixed")]
+        rows += [("realloc growth over bare, 1 thread", 50,
+                  self.ratio(self.best(("realloc", 1), "heapster"), self.best(("realloc", 1), "bare")), "%")]
+        rows += [(f"{name}: user time added, median of pairs", 2, self.programs.get(name, {}).get("user_added"), "%")
+                 for name in ("perl", "sqlite3", "cc1plus", "python3")]
+        rows += [("start-up of true, added", 100, self.startup_added("heapster"), "µs"),
+                 ("start-up of true, added, with a snapshot at exit", 100, self.startup_added("heapster, snapshot"),
+                  "µs"),
+                 ("resident memory added, 1 thread", 400, self.resident_added("heapster"), "KiB"),
+                 ("tmpfs used, 1 thread", 256, None if self.segment is None else self.segment / 1024, "KiB"),
+                 ("snapshot, 1 thread", 64, self.snapshot["apparent"] / 1024 if self.snapshot else None, "KiB")]
+        rows += [(f"heapster {name}, median", 20, (self.cli.get(name) or {}).get("median"), "ms")
+                 for name in ("show", "list")]
+        return rows
+
+    def sections(self):
+        """(title, explanation, table) of all that was measured."""
+        per_cell = [[f"{OPERATIONS[name]}, {threads} thread{'s' if threads > 1 else ''}"]
+                    + [both(figures.get(subject)) for subject in self.subjects]
+                    for (name, threads), figures in self.workloads.items()]
+        if self.startup:
+            per_cell.append(["start-up of true, µs"] + [both(self.startup.get(name), 0) for name in self.subjects])
+        found = []
+        if per_cell:
+            found.append(("Cost of an operation", "ns per operation, best / median. An operation of the last workload is a chain of malloc(16), "
+                          "12 reallocs and free. With more threads than processors it includes waiting for one.",
+                          table(["", *self.subjects], per_cell)))
+        if "heapster" in self.subjects and self.workloads:
+            rows = [[f"{OPERATIONS[name]}, {threads} thread{'s' if threads > 1 else ''}",
+                     *(("–" if value is None else f"{value:.1f} ns") for value in
+                       (self.added((name, threads), "reference"), self.added((name, threads), "heapster"))),
+                     "–" if self.share((name, threads)) is None else f"{self.share((name, threads)):.1f} %"]
+                    for name, threads in self.workloads]
+            found.append(("Cost added over bare", "Best against best.",
+                          table(["", "reference adds", "heapster adds", "share"], rows)))
+        if self.programs:
+            rows = [[name, *(both(figures[key], 3) for key in ("bare_seconds", "heapster_seconds")),
+                     percent(figures["user_added"]), percent(figures["cpu_added"])]
+                    for name, figures in self.programs.items()]
+            found.append(("Whole programs", "User time in seconds, best / median, descendants included; added is the "
+                          "median over pairs of runs.",
+                          table(["", "bare", "heapster", "user added", "user + system added"], rows)))
+        rest = [[f"start-up of true, added by {name}", f"{self.startup_added(name):.0f} µs"]
+                for name in self.startup if name != "bare"]
+        rest += [[f"resident memory, {name}", f"{figures['median']:.0f} KiB"]
+                 for name, figures in self.resident.items() if figures]
+        rest += [["segment on tmpfs", f"{self.segment / 1024:.0f} KiB"]] if self.segment is not None else []
+        rest += [[f"snapshot file, {name} size", f"{size / 1024:.1f} KiB"] for name, size in (self.snapshot or {}).items()]
+        rest += [[f"heapster {name}, best / median", both(figures) + " ms"] for name, figures in self.cli.items()]
+        if rest:
+            found.append(("Start-up, memory, commands", "Medians. Memory is that of a small program with one thread.",
+                          table(["", "measured"], rest)))
+        return found
+
+    def targets_table(self):
+        rows = [[what, f"≤ {limit} {unit}", "not measured" if figure is None else f"{figure:.1f} {unit}",
+                 "–" if figure is None else "met" if figure <= limit else "NOT MET"]
+                for what, limit, figure, unit in self.targets()]
+        return table(["target", "limit", "measured", "verdict"], rows)
+
+    def as_text(self):
+        about = ", ".join(f"{key} {value}" for key, value in self.machine.items())
+        parts = [about] + [f"{title}: {text}\n\n{body}" for title, text, body in self.sections()]
+        parts += ["Targets\n\n" + self.targets_table()]
+        parts += ["\n".join(f"note: {note}" for note in self.notes)] if self.notes else []
+        return "\n\n".join(parts)
+
+    def as_json(self):
+        return json.dumps({
+            "machine": self.machine, "rounds": self.rounds,
+            "workloads": [{"workload": name, "threads": threads, "ns": figures}
+                          for (name, threads), figures in self.workloads.items()],
+            "startup_us": self.startup, "programs": self.programs, "resident_kib": self.resident,
+            "segment_bytes": self.segment, "snapshot_bytes": self.snapshot, "cli_ms": self.cli,
+            "targets": [{"target": what, "limit": limit, "measured": figure, "unit": unit,
+                         "met": None if figure is None else figure <= limit}
+                        for what, limit, figure, unit in self.targets()],
+            "notes": self.notes, "problems": self.problems}, indent=2)
+
+    def as_document(self):
+        rounds = self.rounds
+        lines = ["<!-- Written by tools/bench.sh --write-docs. Do not edit: run it again. -->", "# Performance", "",
+                 "What heapster costs, measured on one machine on one day; the differences matter, not the absolute "
+                 "figures. To repeat: `tools/bench.sh` (a few minutes, nothing else running), or `tools/bench.sh "
+                 "--quick` for a first look.", "",
+                 table(["machine", ""], [[key, value] for key, value in self.machine.items()]), "",
+                 "## Targets", "", self.targets_table(), ""]
+        for title, text, body in self.sections():
+            lines += [f"## {title}", "", text, "", body, ""]
+        lines += ["## Method", "",
+                  f"Each cell of the first table: {rounds['processes']} processes of {rounds['rounds']} rounds of about "
+                  f"{rounds['milliseconds']} ms, visited in turn over the subjects, every other turn backwards. One "
+                  "thread is the main thread, pinned to one processor; more threads are not pinned. "
+                  f"Start-up: {rounds['startups']} runs each. Whole programs: {rounds['pairs']} pairs. `load` is the "
+                  "load average before the run.", "",
+                  "- **bare**: nothing preloaded.",
+                  "- **pass-through** (`test/bench/shim_pass.c`): calls through a pointer, counts nothing.",
+                  "- **reference** (`test/bench/shim_reference.c`): relaxed atomic adds on counters that all threads "
+                  "share.",
+                  "- **libmemusage**: glibc's own, its report thrown away.",
+                  "- **heaptrack**: its preload writing to /dev/null, without its interpreter.",
+                  "- **heapster**: without a snapshot at exit, unless said otherwise.", "",
+                  *[f"- note: {note}" for note in self.notes]]
+        return "\n".join(lines).rstrip() + "\n"
