@@ -121,6 +121,7 @@ def run_workload(bench, subject, name, threads):
 
 
 def measure_workloads(bench):
+    """(workload, threads) -> subject -> one list of figures per turn, empty where the run failed."""
     cells = [cell for cell in WORKLOADS if bench.wants(cell[0])]
     samples = {cell: {subject: [] for subject in bench.subjects} for cell in cells}
     for turn in range(bench.options.rounds if cells else 0):
@@ -128,7 +129,7 @@ def measure_workloads(bench):
         for name, threads in cells:
             for subject in order:
                 progress(f"round {turn + 1}/{bench.options.rounds}: {name}, {threads} threads, {subject}")
-                samples[name, threads][subject] += run_workload(bench, subject, name, threads)
+                samples[name, threads][subject].append(run_workload(bench, subject, name, threads))
     return samples
 
 
@@ -269,7 +270,7 @@ def main():
     print(report.as_json() if options.json else report.as_text())
     if options.write_docs:
         (ROOT / "docs").mkdir(exist_ok=True)
-        (ROOT / "docs/performance.md").write_text(report.as_document())
+        (ROOT / "docs/performance.md").write_text(report.as_document(), encoding="utf-8")
     return 1 if bench.problems else 0
 
 

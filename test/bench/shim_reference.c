@@ -31,12 +31,15 @@ static void tally(Tally* of, uint64_t size) {
   atomic_fetch_add_explicit(&of->sum, size, memory_order_relaxed);
 }
 
+/* Rust's fetch_max, as it is compiled for x86-64: the exchange is tried even where the maximum stays what it is. */
 static void raise_live(uint64_t by) {
   int_fast64_t now = atomic_fetch_add_explicit(&live.now, (int64_t)by, memory_order_relaxed) + (int64_t)by;
   int_fast64_t highest = atomic_load_explicit(&live.highest, memory_order_relaxed);
-  while (now > highest && !atomic_compare_exchange_weak_explicit(&live.highest, &highest, now, memory_order_relaxed,
-                                                                 memory_order_relaxed)) {
-  }
+  int_fast64_t raised;
+  do {
+    raised = now > highest ? now : highest;
+  } while (!atomic_compare_exchange_weak_explicit(&live.highest, &highest, raised, memory_order_relaxed,
+                                                  memory_order_relaxed));
 }
 
 static void lower_live(uint64_t by) { atomic_fetch_sub_explicit(&live.now, (int64_t)by, memory_order_relaxed); }
