@@ -8,6 +8,7 @@ compare runs made one after the other and take the median of the ratios. Tables 
 
 import datetime
 import json
+import math
 import os
 import re
 import statistics
@@ -26,6 +27,13 @@ def summary(values):
 def output_of(*command):
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return run.stdout.strip() if run.returncode == 0 else ""
+
+
+def interval(values):
+    """Where the true median lies with 95 % confidence, from the order of the values alone (binomial)."""
+    ordered = sorted(values)
+    low = max(0, math.floor(len(ordered) / 2 - 0.98 * math.sqrt(len(ordered))))
+    return ordered[low], ordered[-1 - low]
 
 
 def machine():
@@ -88,9 +96,10 @@ class Report:
         bare, measured = runs["bare"], runs["heapster"]
         user = [100 * (b[1] / a[1] - 1) for a, b in zip(bare, measured) if a[1] > 0]
         total = [100 * ((b[1] + b[2]) / (a[1] + a[2]) - 1) for a, b in zip(bare, measured) if a[1] + a[2] > 0]
-        return {"bare_seconds": summary([run[1] / 1e6 for run in bare]),
-                "heapster_seconds": summary([run[1] / 1e6 for run in measured]),
-                "user_added": statistics.median(user), "cpu_added": statistics.median(total), "pairs": len(user)}
+        seconds = {name: summary([run[1] / 1e6 for run in runs[name]]) for name in ("bare", "heapster")}
+        return {"seconds": seconds, "user_added": statistics.median(user), "user_interval": interval(user),
+                "best_added": Report.ratio(seconds["heapster"]["best"], seconds["bare"]["best"]),
+                "cpu_added": statistics.median(total), "pairs": len(user)}
 
     def best(self, cell, subject):
         figures = self.workloads.get(cell, {}).get(subject)
@@ -101,9 +110,9 @@ class Report:
         figure, bare = self.best(cell, subject), self.best(cell, "bare")
         return None if figure is None or bare is None else figure - bare
 
-    def share(self, cell):
-        """What heapster adds, as percent of what the reference adds."""
-        ours, reference = self.added(cell, "heapster"), self.added(cell, "reference")
+    def share(self, cell, subject="heapster"):
+        """What a subject adds, as percent of what the reference adds."""
+        ours, reference = self.added(cell, subject), self.added(cell, "reference")
         return None if ours is None or not reference or reference <= 0 else 100 * ours / reference
 
     def share_of_turns(self, cell):
@@ -128,27 +137,37 @@ class Report:
         return figures["median"] - bare["median"] if figures and bare else None
 
     def targets(self):
-        """(what, limit, measured, unit); a figure that was not taken is None."""
+        """(what, limit, measured, unit, what to know besides); a figure that was not taken is None."""
         rows = [(f"{OPERATIONS['pair']}: added, as share of what the reference adds, {plural(threads)}", limit,
-                 self.share(("pair", threads)), "%") for threads, limit in ((1, 15), (2, 9))]
-        rows += [(f"{OPERATIONS['pair']}: added, 1 thread (the aim)", 3, self.added(("pair", 1), "heapster"), "ns")]
-        rows += [(f"{OPERATIONS[name]}: 2 threads over 1 thread, per operation", 25,
-                  self.ratio(self.best((name, 2), "heapster"), self.best((name, 1), "heapster")), "%")
-                 for name in ("pair", "mixed")]
+                 self.share(("pair", threads)), "%",
+                 f"pass-through alone {unit(self.share(('pair', threads), 'pass-through'), '%')}")
+                for threads, limit in ((1, 15), (2, 9))]
+        rows += [(f"{OPERATIONS['pair']}: added, 1 thread (the aim)", 3, self.added(("pair", 1), "heapster"), "ns", "")]
+        for name in ("pair", "mixed"):
+            over = {subject: self.ratio(self.best((name, 2), subject), self.best((name, 1), subject))
+                    for subject in ("bare", "heapster")}
+            rows += [(f"{OPERATIONS[name]}: 2 threads over 1 thread, per operation", 25, over["heapster"], "%",
+                      f"bare itself {unit(over['bare'], '%')}")]
         growth = self.ratio(self.best(("realloc", 1), "heapster"), self.best(("realloc", 1), "bare"))
-        rows += [("realloc growth over bare, 1 thread", 50, growth, "%"),
-                 ("realloc growth over bare, 1 thread (the aim)", 30, growth, "%")]
-        rows += [(f"{name}: user time added, median of pairs", 2, self.programs.get(name, {}).get("user_added"), "%")
-                 for name in ("perl", "sqlite3", "cc1plus", "python3")]
-        rows += [("start-up of true, added", 100, self.startup_added("heapster"), "µs"),
-                 ("start-up of true, added, with a snapshot at exit", 100, self.startup_added("heapster, snapshot"),
-                  "µs"),
-                 ("resident memory added, 1 thread", 400, self.resident_added("heapster"), "KiB"),
-                 ("tmpfs used, 1 thread", 256, None if self.segment is None else self.segment / 1024, "KiB"),
-                 ("snapshot, 1 thread", 64, self.snapshot["apparent"] / 1024 if self.snapshot else None, "KiB")]
-        rows += [(f"heapster {name}, median", 20, (self.cli.get(name) or {}).get("median"), "ms")
-                 for name in ("show", "list")]
-        return rows
+        rows += [("realloc growth over bare, 1 thread", 50, growth, "%", "the aim is 30 %")]
+        for name in ("perl", "sqlite3", "cc1plus", "python3"):
+            figures, limit = self.programs.get(name), 2
+            low, high = figures["user_interval"] if figures else (0, 0)
+            sure = "" if high <= limit or low > limit else ", too noisy to say"
+            rows += [(f"{name}: user time added, median of pairs", limit, figures and figures["user_added"], "%",
+                      f"{low:+.1f} … {high:+.1f} % (95 %){sure}" if figures else "")]
+        shown, listed = ((self.cli.get(name) or {}).get("median") for name in ("show", "list"))
+        return rows + [
+            ("start-up of true, added", 100, self.startup_added("heapster"), "µs",
+             f"pass-through {unit(self.startup_added('pass-through'), 'µs')}"),
+            ("start-up of true, added, with a snapshot at exit", 100, self.startup_added("heapster, snapshot"), "µs",
+             ""),
+            ("resident memory added, 1 thread", 400, self.resident_added("heapster"), "KiB",
+             f"pass-through {unit(self.resident_added('pass-through'), 'KiB')}"),
+            ("tmpfs used, 1 thread", 256, None if self.segment is None else self.segment / 1024, "KiB", ""),
+            ("snapshot, 1 thread", 64, self.snapshot["apparent"] / 1024 if self.snapshot else None, "KiB", ""),
+            ("heapster show, median", 20, shown, "ms", ""),
+            ("heapster list, median", 20, listed, "ms", "")]
 
     def operations(self):
         rows = [[f"{OPERATIONS[name]}, {plural(threads)}", *(both(figures.get(subject)) for subject in self.subjects)]
@@ -163,8 +182,9 @@ class Report:
                  unit(self.share(cell), "%"), unit(self.share_of_turns(cell), "%")] for cell in self.workloads]
 
     def comparisons(self):
-        return [[name, *(both(figures[key], 3) for key in ("bare_seconds", "heapster_seconds")),
-                 *(f"{figures[key]:+.1f} %" for key in ("user_added", "cpu_added"))]
+        return [[name, *(both(figures["seconds"][subject], 3) for subject in ("bare", "heapster")),
+                 f"{figures['user_added']:+.1f} %", "{:+.1f} … {:+.1f} %".format(*figures["user_interval"]),
+                 *(f"{figures[key]:+.1f} %" for key in ("best_added", "cpu_added"))]
                 for name, figures in self.programs.items()]
 
     def other_figures(self):
@@ -175,7 +195,8 @@ class Report:
         rows += [["segment on tmpfs", unit(self.segment / 1024, "KiB")]] if self.segment is not None else []
         rows += [[f"snapshot file, {name} size", unit(size / 1024, "KiB")]
                  for name, size in (self.snapshot or {}).items()]
-        return rows + [[f"heapster {name}, best / median", both(figures) + " ms"] for name, figures in self.cli.items()]
+        rows += [[f"heapster {name}, best / median", both(figures) + " ms"] for name, figures in self.cli.items()]
+        return rows
 
     def sections(self):
         """(title, explanation, table) of all that was measured."""
@@ -191,8 +212,10 @@ class Report:
              ["", "pass-through", "reference", "heapster", "share", "share, median of turns"],
              self.additions() if measured else []),
             ("Whole programs",
-             "User time in seconds, best / median, descendants included; added is the median over pairs of runs.",
-             ["", "bare", "heapster", "user added", "user + system added"], self.comparisons()),
+             "User time in seconds, best / median, descendants included; added is the median over pairs of runs, with "
+             "the interval that holds the true median at 95 % confidence. System time counts in the last column.",
+             ["", "bare", "heapster", "user added", "95 %", "best over best", "user + system added"],
+             self.comparisons()),
             ("Start-up, memory, commands", "Medians. Memory is that of a small program with one thread.",
              ["", "measured"], self.other_figures()),
         ]
@@ -200,9 +223,9 @@ class Report:
 
     def targets_table(self):
         rows = [[what, f"≤ {limit} {name}", "not measured" if figure is None else unit(figure, name),
-                 "–" if figure is None else "met" if figure <= limit else "NOT MET"]
-                for what, limit, figure, name in self.targets()]
-        return table(["target", "limit", "measured", "verdict"], rows)
+                 "–" if figure is None else "met" if figure <= limit else "NOT MET", besides]
+                for what, limit, figure, name, besides in self.targets()]
+        return table(["target", "limit", "measured", "verdict", "besides"], rows)
 
     def as_text(self):
         about = ", ".join(f"{key} {value}" for key, value in self.machine.items())
@@ -220,7 +243,7 @@ class Report:
             "segment_bytes": self.segment, "snapshot_bytes": self.snapshot, "cli_ms": self.cli,
             "targets": [{"target": what, "limit": limit, "measured": figure, "unit": name,
                          "met": None if figure is None else figure <= limit}
-                        for what, limit, figure, name in self.targets()],
+                        for what, limit, figure, name, _ in self.targets()],
             "notes": self.notes, "problems": self.problems}, indent=2)
 
     def as_document(self):
@@ -234,9 +257,10 @@ class Report:
         for title, text, body in self.sections():
             lines += [f"## {title}", "", text, "", body, ""]
         lines += ["## Method", "",
-                  f"Each cell of the first table: {rounds['processes']} processes of {rounds['rounds']} rounds of about "
-                  f"{rounds['milliseconds']} ms, visited in turn over the subjects, every other turn backwards. One "
-                  "thread is the main thread, pinned to one processor; more threads are not pinned. "
+                  f"Each cell of the first table: {rounds['processes']} processes of {rounds['rounds']} rounds of "
+                  f"about {rounds['milliseconds']} ms, visited in turn over the subjects, every other turn backwards. One "
+                  "thread is the main thread, pinned to one processor; more threads get one each if there are enough, "
+                  "and rounds in which they did not work together are dropped. "
                   f"Start-up: {rounds['startups']} runs each. Whole programs: {rounds['pairs']} pairs. `load` is the "
                   "load average before the run.", "",
                   "- **bare**: nothing preloaded.",
