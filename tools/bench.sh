@@ -15,6 +15,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+<<<<<<< HEAD
 # Prints the packages whose file or command (the word before the colon) is missing.
 missing() {
   for need in "$@"; do
@@ -39,6 +40,8 @@ install_needs() {
   [ -z "$required" ] || { echo "bench.sh: cannot run without: $required" >&2; exit 1; }
 }
 
+=======
+>>>>>>> bench
 # Quiet unless it fails.
 build_parts() {
   mkdir -p build/bench
@@ -52,7 +55,11 @@ build_parts() {
 case " $* " in
   *" --help "* | *" -h "*) exec /usr/bin/python3 tools/bench_measure.py --help ;;
 esac
+<<<<<<< HEAD
 install_needs
+=======
+tools/packages.sh build bench || echo "bench.sh: going on without; what cannot be measured is left out" >&2
+>>>>>>> bench
 build_parts
 case " $* " in
   *" --heapster"*) ;;

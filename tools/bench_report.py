@@ -258,9 +258,9 @@ class Report:
             lines += [f"## {title}", "", text, "", body, ""]
         lines += ["## Method", "",
                   f"Each cell of the first table: {rounds['processes']} processes of {rounds['rounds']} rounds of "
-                  f"about {rounds['milliseconds']} ms, visited in turn over the subjects, every other turn backwards. One "
-                  "thread is the main thread, pinned to one processor; more threads get one each if there are enough, "
-                  "and rounds in which they did not work together are dropped. "
+                  f"about {rounds['milliseconds']} ms, visited in turn over the subjects, every other turn backwards. "
+                  "One thread is the main thread, pinned to one processor; more threads get one each if there are "
+                  "enough, and rounds in which they did not work together are dropped. "
                   f"Start-up: {rounds['startups']} runs each. Whole programs: {rounds['pairs']} pairs. `load` is the "
                   "load average before the run.", "",
                   "- **bare**: nothing preloaded.",
