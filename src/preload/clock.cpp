@@ -6,7 +6,9 @@
 #include <time.h>
 
 #include "preload/kernel.h"
+#include "preload/notes.h"
 #include "preload/text.h"
+#include "preload/words.h"
 
 namespace heapster::preload {
 
@@ -36,31 +38,37 @@ const void* find_in_vdso(const char* image, const char* name) {
   return nullptr;
 }
 
-}  // namespace
+int no_clock(int, timespec*) { return -1; }
 
-bool prepare_clock() {
+ClockGettime find_clock() {
 #if defined(__aarch64__)
   const char* name = "__kernel_clock_gettime";
 #else
   const char* name = "__vdso_clock_gettime";
 #endif
   const auto image = getauxval(AT_SYSINFO_EHDR);
-  if (image == 0) return false;
-  vdso_clock =
-      reinterpret_cast<ClockGettime>(const_cast<void*>(find_in_vdso(reinterpret_cast<const char*>(image), name)));
-  return vdso_clock != nullptr;
+  const void* found = image == 0 ? nullptr : find_in_vdso(reinterpret_cast<const char*>(image), name);
+  if (found != nullptr) return reinterpret_cast<ClockGettime>(const_cast<void*>(found));
+  raise(Note::k_clock_missing);
+  return no_clock;
 }
+
+uint64_t ask_kernel(int clock) {
+  timespec time{};
+  kernel::call(__NR_clock_gettime, clock, kernel::as_long(&time));
+  return in_nanoseconds(time);
+}
+
+}  // namespace
 
 uint64_t coarse_time() {
+  if (load(vdso_clock) == nullptr) store(vdso_clock, find_clock());
   timespec time{};
-  if (vdso_clock == nullptr || vdso_clock(CLOCK_MONOTONIC_COARSE, &time) != 0) return 0;
-  return in_nanoseconds(time);
+  return vdso_clock(CLOCK_MONOTONIC_COARSE, &time) == 0 ? in_nanoseconds(time) : 0;
 }
 
-uint64_t epoch_time() {
-  timespec time{};
-  kernel::call(__NR_clock_gettime, CLOCK_REALTIME, kernel::as_long(&time));
-  return in_nanoseconds(time);
-}
+uint64_t coarse_time_of_kernel() { return ask_kernel(CLOCK_MONOTONIC_COARSE); }
+
+uint64_t epoch_time() { return ask_kernel(CLOCK_REALTIME); }
 
 }  // namespace heapster::preload

@@ -10,11 +10,12 @@
 
 namespace heapster::preload {
 
-// Finds the vDSO's function; false where the kernel offers none, and then coarse_time() is 0.
-bool prepare_clock();
-
-// Nanoseconds of CLOCK_MONOTONIC_COARSE.
+// Nanoseconds of CLOCK_MONOTONIC_COARSE; 0 where the kernel offers no vDSO. Looked up at the first
+// call, which a short program never makes.
 uint64_t coarse_time();
+
+// The same by a system call, for the start and the end.
+uint64_t coarse_time_of_kernel();
 
 // Nanoseconds since the epoch, by a system call.
 uint64_t epoch_time();

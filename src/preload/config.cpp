@@ -4,6 +4,7 @@
 
 #include "layout/signals.h"
 #include "preload/kernel.h"
+#include "preload/string_store.h"
 #include "preload/text.h"
 
 namespace heapster::preload {
@@ -12,12 +13,14 @@ Config config;
 
 namespace {
 
-template <size_t kRoom>
-bool copy_whole(char (&to)[kRoom], const char* from) {
-  const size_t size = strlen(from);
-  if (size == 0 || size >= kRoom) return false;
-  memcpy(to, from, size + 1);
-  return true;
+constexpr size_t kLongestPath = 4095;
+constexpr size_t kLongestLabel = 255;
+
+bool keep_value(const char*& option, const char* value, size_t most) {
+  const size_t size = strlen(value);
+  if (size == 0 || size > most) return false;
+  option = keep_string(value);
+  return option[0] != '\0';
 }
 
 bool parse_flag(bool& flag, const char* value) {
@@ -27,9 +30,9 @@ bool parse_flag(bool& flag, const char* value) {
 }
 
 // One setter per option, named as in options.def.
-bool set_out(const char* value) { return config.out_set = copy_whole(config.out, value); }
-bool set_run_dir(const char* value) { return value[0] == '/' && copy_whole(config.run_dir, value); }
-bool set_label(const char* value) { return copy_whole(config.label, value); }
+bool set_out(const char* value) { return config.out_set = keep_value(config.out, value, kLongestPath); }
+bool set_run_dir(const char* value) { return value[0] == '/' && keep_value(config.run_dir, value, kLongestPath); }
+bool set_label(const char* value) { return keep_value(config.label, value, kLongestLabel); }
 bool set_follow(const char* value) { return parse_flag(config.follow, value); }
 bool set_verbose(const char* value) { return parse_flag(config.verbose, value); }
 
@@ -51,8 +54,11 @@ bool set_root(const char* value) {
 
 void set_defaults() {
   config = Config{};
-  copy_whole(config.out, "heapster.%e.%p.heap");
-  TextBuilder(config.run_dir, sizeof config.run_dir).add("/dev/shm/heapster-").add(kernel::effective_uid());
+  StoredString run_dir;
+  run_dir.text().add("/dev/shm/heapster-").add(kernel::effective_uid());
+  config.out = kDefaultOut;
+  config.run_dir = run_dir.keep();
+  config.label = "";
   config.signal = SIGUSR1;
   config.follow = true;
 }

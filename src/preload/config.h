@@ -11,11 +11,13 @@
 
 namespace heapster::preload {
 
+inline constexpr const char* kDefaultOut = "heapster.%e.%p.heap";
+
 struct Config {
-  char out[4096];  // pattern
+  const char* out;  // pattern
   bool out_set;
-  char run_dir[1024];
-  char label[256];
+  const char* run_dir;
+  const char* label;  // empty: none
   uint32_t root_pid;  // 0: not said
   uint64_t root_ticks;
   int signal;  // 0: none

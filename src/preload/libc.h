@@ -12,13 +12,6 @@
 extern "C" {
 void* dlsym(void* handle, const char* name);
 char* dlerror();
-struct DlInfo {
-  const char* object_path;
-  void* object_base;
-  const char* symbol_name;
-  void* symbol_address;
-};
-int dladdr(const void* address, DlInfo* info);
 unsigned long getauxval(unsigned long type);
 const char* gnu_get_libc_version();
 
@@ -51,11 +44,5 @@ class KeepErrno {
  private:
   int saved_;
 };
-
-// The base address of the object that an address lies in; null where unknown.
-inline const void* object_of(const void* address) {
-  DlInfo info{};
-  return dladdr(address, &info) != 0 ? info.object_base : nullptr;
-}
 
 }  // namespace heapster::preload

@@ -10,6 +10,7 @@
 #include "preload/early_arena.h"
 #include "preload/kernel.h"
 #include "preload/libc.h"
+#include "preload/objects.h"
 #include "preload/words.h"
 
 namespace heapster::preload {
@@ -102,23 +103,9 @@ void resolve() {
   resolving = false;
 }
 
-// Whether the size field before a block says what the allocator says, on a spread of small
-// sizes. Large ones are never trusted (kChunkMmapped), and freeing one would change the
-// program's mmap threshold.
-bool headers_agree() {
-  constexpr size_t kSizes[] = {0, 1, 24, 25, 100, 600, 1500};
-  for (size_t size : kSizes) {
-    void* block = next.malloc(size);
-    if (block == nullptr) return false;
-    const uint64_t field = chunk_size_field(block);
-    const bool agree = (field & kChunkMmapped) != 0 || usable_of_chunk(field) == next.usable_size(block);
-    next.free(block);
-    if (!agree) return false;
-  }
-  return true;
+bool same_object(const Object& object, const void* function) {
+  return object.base != nullptr && object_of(function).base == object.base;
 }
-
-bool same_object(const void* object, const void* function) { return object_of(function) == object; }
 
 template <typename Function>
 const void* address(Function* function) {
@@ -145,14 +132,11 @@ size_t usable_size(void* block) {
 NextFacts inspect_next() {
   if (next.usable_size == nullptr) resolve();
   NextFacts facts{};
-  DlInfo info{};
-  if (dladdr(address(next.malloc), &info) != 0) facts.path = info.object_path;
-  const void* home = info.object_base;
+  const Object home = object_of(address(next.malloc));
+  facts.path = home.path;
   if (!same_object(home, address(next.usable_size))) next.usable_size = nullptr;
-  facts.is_libc = home != nullptr && same_object(home, address(gnu_get_libc_version)) &&
-                  same_object(home, address(next.free)) && same_object(home, address(next.realloc)) &&
-                  same_object(home, address(next.posix_memalign));
-  facts.headers_trusted = facts.is_libc && next.usable_size != nullptr && headers_agree();
+  facts.is_libc = same_object(home, address(gnu_get_libc_version)) && same_object(home, address(next.free)) &&
+                  same_object(home, address(next.realloc)) && same_object(home, address(next.posix_memalign));
   if (!facts.is_libc) {
     const void* operator_new = dlsym(kDefault, "_Znwm");
     if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up

@@ -30,10 +30,9 @@ size_t usable_size(void* block);
 
 // What a look at the next allocator found, for the constructor.
 struct NextFacts {
-  const char* path;      // of the object it lies in; null where unknown
-  bool is_libc;          // glibc's own
-  bool headers_trusted;  // glibc's own, and its chunk headers say what malloc_usable_size says
-  bool defines_new;      // the same object defines operator new
+  const char* path;  // of the object it lies in; empty where unknown
+  bool is_libc;      // glibc's own, all of it
+  bool defines_new;  // the same object defines operator new
 };
 NextFacts inspect_next();
 

@@ -20,6 +20,7 @@
 #include "preload/kernel.h"
 #include "preload/libc.h"
 #include "preload/notes.h"
+#include "preload/objects.h"
 #include "preload/proc.h"
 #include "preload/publish.h"
 #include "preload/recorder.h"
@@ -39,7 +40,6 @@ namespace {
 
 constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK, Linux 4.14
 
-constinit bool headers_trusted = false;
 constinit uint32_t finished = 0;
 constinit uint32_t becoming_child = 0;
 
@@ -53,7 +53,7 @@ ForkBaseline baseline;
 
 void open_gate() {
   gate.any = UINTPTR_MAX;
-  gate.fast = headers_trusted ? UINTPTR_MAX : 0;
+  gate.fast = process.headers == Headers::kTrusted ? UINTPTR_MAX : 0;
 }
 
 void close_gate() { gate = {}; }
@@ -100,7 +100,7 @@ void become_child() {
   if (approximate) raise(Note::k_baseline_approximate);
   process.stage = Stage::kOff;
   process.pid = kernel::pid();
-  process.started = coarse_time();
+  process.started = coarse_time_of_kernel();
   finished = 0;
   if (!build_segment(origin)) return;
   memcpy(reinterpret_cast<char*>(segment.header()) + kLiveAtForkOffset, baseline.cells, sizeof baseline.cells);
@@ -129,12 +129,12 @@ void note_coverage(const NextFacts& facts) {
   const void* seen = dlsym(kDefault, "malloc");
   if (seen != own_malloc()) {
     const void* executable = reinterpret_cast<const void*>(getauxval(AT_PHDR));
-    const bool by_executable = object_of(seen) == object_of(executable);
+    const bool by_executable = object_of(seen).base == object_of(executable).base;
     raise(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
   }
   if (facts.defines_new) raise(Note::k_new_bypasses_malloc);
   if (next.usable_size == nullptr) raise(Note::k_no_usable_size);
-  if (!facts.headers_trusted) raise(Note::k_usable_size_called);
+  if (!facts.is_libc) raise(Note::k_usable_size_called);
   if (early_arena.used()) raise(Note::k_arena_used);
 }
 
@@ -154,10 +154,9 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
     return;
   }
   const NextFacts facts = inspect_next();
-  headers_trusted = facts.headers_trusted;
-  if (!prepare_clock()) raise(Note::k_clock_missing);
+  process.headers = facts.is_libc && next.usable_size != nullptr ? Headers::kOnProbation : Headers::kNotTrusted;
   process.pid = kernel::pid();
-  process.started = coarse_time();
+  process.started = coarse_time_of_kernel();
   read_config(environment, report_option);
   gather_lasting_texts(argument_count, arguments, facts.path);
   note_coverage(facts);
@@ -174,6 +173,11 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
 }
 
 }  // namespace
+
+void trust_headers() {
+  process.headers = Headers::kTrusted;
+  if (gate.any != 0) open_gate();
+}
 
 Target find_target() {
   switch (process.stage) {
@@ -197,7 +201,7 @@ void finish() {
   refresh_names();
   finish_timeline();
   Header* header = segment.header();
-  header->ending.time = since_start(coarse_time());
+  header->ending.time = since_start(coarse_time_of_kernel());
   read_usage(header->ending);
   store(header->state, static_cast<uint32_t>(State::kExited));
   if (write_exit_snapshot() && segment.is_file()) remove_segment_file(header->identity);

@@ -20,8 +20,15 @@ enum class Stage : uint32_t {
   kOff,       // nothing is counted: calls pass through
 };
 
+enum class Headers : uint32_t {
+  kNotTrusted,   // another allocator than glibc's, or they did not say what malloc_usable_size said
+  kOnProbation,  // the next allocator is glibc's
+  kTrusted,      // they agreed for some of the program's own blocks
+};
+
 struct Process {
   Stage stage;
+  Headers headers;
   uint32_t pid;      // whose segment it is; another pid asks: a fork's or vfork's child
   uint64_t started;  // coarse clock
 };
@@ -33,6 +40,9 @@ Target find_target();
 // The program's end, however it came: writes the snapshot and removes the segment's file. Does
 // nothing the second time, or in a process that is not the segment's. Async-signal-safe.
 void finish();
+
+// Opens the hot path, once chunk headers are trusted.
+void trust_headers();
 
 // Failures that the hooks see.
 void aligned_failed(bool invalid);

@@ -3,6 +3,7 @@
 #include "preload/reaper.h"
 
 #include "preload/clock.h"
+#include "preload/directory.h"
 #include "preload/kernel.h"
 #include "preload/proc.h"
 #include "preload/text.h"
@@ -15,14 +16,6 @@ namespace {
 constexpr uint64_t kDeadFiles = 1024;
 constexpr uint64_t kDeadSeconds = 24 * 3600;
 constexpr uint64_t kYoungSeconds = 60;  // never reaped, somebody may be about to collect it
-
-struct DirectoryEntry {  // struct linux_dirent64
-  uint64_t inode;
-  int64_t next;
-  uint16_t bytes;
-  uint8_t type;
-  char name[];
-};
 
 bool is_dead_segment(const char* name, uint64_t pid_namespace) {
   uint64_t field[3];
@@ -48,21 +41,6 @@ uint64_t age_in_seconds(int directory, const char* name) {
   const auto now = epoch_time() / 1'000'000'000;
   const auto changed = static_cast<uint64_t>(status.st_mtim.tv_sec);
   return now > changed ? now - changed : 0;
-}
-
-template <typename Visit>
-void each_entry(int directory, Visit visit) {
-  alignas(DirectoryEntry) char buffer[4096];
-  kernel::call(__NR_lseek, directory, 0, 0);
-  for (;;) {
-    const long size = kernel::call(__NR_getdents64, directory, kernel::as_long(buffer), sizeof buffer);
-    if (size <= 0) return;
-    for (long at = 0; at < size;) {
-      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
-      visit(entry->name);
-      at += entry->bytes;
-    }
-  }
 }
 
 }  // namespace

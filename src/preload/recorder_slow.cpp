@@ -7,6 +7,7 @@
 
 #include "preload/early_arena.h"
 #include "preload/libc.h"
+#include "preload/notes.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
 #include "preload/threads.h"
@@ -42,6 +43,21 @@ void count_freed(void* block, uint64_t usable) {
   with_target([&]<typename Writer>(Shard* shard) { count_free<Writer>(shard, block, usable); });
 }
 
+// glibc's chunk headers are believed once they have said what malloc_usable_size says of some of the
+// program's own blocks, so that no block has to be allocated for the proof.
+void prove_headers(const void* block, uint64_t usable) {
+  constexpr uint32_t kProof = 16;
+  static constinit uint32_t agreed = 0;
+  const uint64_t field = chunk_size_field(block);
+  if ((field & kChunkMmapped) != 0) return;
+  if (usable_of_chunk(field) != usable) {
+    process.headers = Headers::kNotTrusted;
+    raise(Note::k_usable_size_called);
+  } else if (++agreed == kProof) {
+    trust_headers();
+  }
+}
+
 // A block from before the next allocator was known moves over to it, contents and all.
 void* realloc_from_arena(void* block, size_t size) {
   void* fresh = next.malloc(size);
@@ -58,7 +74,9 @@ void* alloc_slow(void* block, size_t size) {
     add_one(&Counters::alloc_fail_count);
     return nullptr;
   }
-  with_target([&]<typename Writer>(Shard* shard) { count_alloc<Writer>(shard, block, size, usable_size(block)); });
+  const size_t usable = usable_size(block);
+  with_target([&]<typename Writer>(Shard* shard) { count_alloc<Writer>(shard, block, size, usable); });
+  if (process.headers == Headers::kOnProbation) prove_headers(block, usable);
   return block;
 }
 

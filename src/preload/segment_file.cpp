@@ -5,10 +5,12 @@
 #include <sys/resource.h>
 
 #include "preload/config.h"
+#include "preload/directory.h"
 #include "preload/kernel.h"
 #include "preload/notes.h"
 #include "preload/proc.h"
 #include "preload/segment_memory.h"
+#include "preload/snapshot_name.h"
 #include "preload/snapshot_writer.h"
 #include "preload/text.h"
 
@@ -47,6 +49,13 @@ bool ours_alone(int directory) {
   struct stat status {};
   if (kernel::call(__NR_fstat, directory, kernel::as_long(&status)) != 0) return false;
   return status.st_uid == kernel::effective_uid() && (status.st_mode & 077) == 0;
+}
+
+// Most runs start with an empty directory, and a look costs less than asking for each ancestor.
+bool holds_segments(int directory) {
+  bool any = false;
+  each_entry(directory, [&](const char* name) { any = any || (*name >= '0' && *name <= '9'); });
+  return any;
 }
 
 // What could not be written where it belongs stays in the run directory, under a snapshot's name.
@@ -120,6 +129,7 @@ bool save_earlier_image(int directory, const Identity& identity, Header& earlier
 }
 
 bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& pid, uint64_t& ticks) {
+  if (!holds_segments(directory)) return false;
   pid = identity.parent_pid;
   ProcessStat stat{};
   for (int i = 0; i < kMaxAncestors && pid > 1 && read_stat(pid, stat); ++i) {
@@ -133,7 +143,7 @@ bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& p
 }
 
 void remove_segment_file(const Identity& identity) {
-  char path[sizeof config.run_dir + 64];
+  char path[kPathRoom + 64];
   TextBuilder(path, sizeof path).add(config.run_dir).add('/').add(SegmentName(identity));
   kernel::unlink_at(AT_FDCWD, path);
 }

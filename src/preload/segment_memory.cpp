@@ -13,24 +13,21 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
-constexpr long kNoSpace = -28;
+constexpr long kInvalid = -22;      // EINVAL, from an older kernel
 
 }  // namespace
 
 bool SegmentMemory::map_file(int fd, bool& full) {
-  long result = kernel::truncate(fd, kFileBytes);
-  if (result == 0) result = kernel::allocate(fd, kPromisedBytes);
-  full = result == kNoSpace;
-  if (result != 0) return false;
+  full = false;
+  if (kernel::truncate(fd, kFileBytes) != 0) return false;
   void* at = kernel::map(kFirstBytes, MAP_SHARED, fd);
   if (at == nullptr) return false;
-  if (kernel::advise(at, kPage, kPopulateWrite) != 0) {
-    full = kernel::allocate(fd, kFirstBytes) != 0;
-    if (full) {
-      kernel::unmap(at, kFirstBytes);
-      return false;
-    }
-    all_first_promised_ = true;
+  const long promised = kernel::advise(at, kPromisedBytes, kPopulateWrite);
+  all_first_promised_ = promised == kInvalid;
+  full = all_first_promised_ ? kernel::allocate(fd, kFirstBytes) != 0 : promised != 0;
+  if (full) {
+    kernel::unmap(at, kFirstBytes);
+    return false;
   }
   base_ = static_cast<char*>(at);
   is_file_ = true;

@@ -6,8 +6,8 @@
 // programs close all descriptors and reuse the numbers: a further mapping of the same file is
 // made from an existing one by mremap with an old size of 0.
 //
-// No page of the file is touched before the kernel has promised it (fallocate, or
-// MADV_POPULATE_WRITE): on a full tmpfs a touch would be a SIGBUS.
+// No page of the file is touched before the kernel has promised it (MADV_POPULATE_WRITE, or
+// fallocate on a kernel older than 5.14): on a full tmpfs a touch would be a SIGBUS.
 
 #pragma once
 
@@ -20,10 +20,10 @@ namespace heapster::preload {
 
 class SegmentMemory {
  public:
-  static constexpr uint32_t kFirstSlots = 13;  // mapped at the start, with the header 248 KiB
+  static constexpr uint32_t kFirstSlots = 13;  // mapped at the start, with the header 240 KiB
   static constexpr uint32_t kChunkSlots = 16;
   static constexpr size_t kFirstBytes = kSlotsOffset + kFirstSlots * sizeof(Slot);
-  static constexpr size_t kPromisedBytes = kSlotsOffset + 2 * sizeof(Slot);  // allocated at the start
+  static constexpr size_t kPromisedBytes = kSlotsOffset + kShardBytes;  // allocated at the start
   static constexpr size_t kFileBytes = kSlotsOffset + size_t{kMaxSlots} * sizeof(Slot);
 
   // Maps an empty file of ours; on false nothing changed, and `full` tells if space was lacking.

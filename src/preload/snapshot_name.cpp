@@ -7,14 +7,15 @@
 #include "preload/config.h"
 #include "preload/kernel.h"
 #include "preload/notes.h"
+#include "preload/string_store.h"
 #include "preload/text.h"
 
 namespace heapster::preload {
 
 namespace {
 
-char exit_path[kPathRoom];
-char signal_path[kPathRoom];
+constinit const char* exit_path = "";
+constinit const char* signal_path = "";
 
 void add_letter(TextBuilder& path, char letter, const Identity& identity, const char* executable) {
   utsname host{};
@@ -63,10 +64,7 @@ size_t ending_of(const char* path) {
   return dot;
 }
 
-bool expand(char (&to)[kPathRoom], const char* pattern, const char* directory, const Identity& identity,
-            const char* executable) {
-  TextBuilder path(to, sizeof to);
-  if (pattern[0] != '/' && directory[0] != '\0') path.add(directory).add('/');
+void expand(TextBuilder& path, const char* pattern, const Identity& identity, const char* executable) {
   for (; *pattern != '\0'; ++pattern) {
     if (pattern[0] == '%' && pattern[1] != '\0') {
       add_letter(path, *++pattern, identity, executable);
@@ -74,25 +72,34 @@ bool expand(char (&to)[kPathRoom], const char* pattern, const char* directory, c
       path.add(*pattern);
     }
   }
-  return !path.full();
 }
 
-// A name that another process of the tree, or an earlier image of this one, would also take gets
-// this one's number.
-void make_unique(char (&path)[kPathRoom], const Identity& identity, bool lacks_pid) {
-  char changed[kPathRoom];
-  if (lacks_pid && insert_number(changed, kPathRoom, path, identity.pid)) memcpy(path, changed, kPathRoom);
-  const bool taken = identity.image != 0 && kernel::exists_at(AT_FDCWD, path);
-  if (taken && insert_number(changed, kPathRoom, path, identity.image)) memcpy(path, changed, kPathRoom);
+// The directory that a relative pattern starts from, or nothing.
+void add_directory(TextBuilder& path, bool in_run_directory) {
+  if (in_run_directory) {
+    path.add(config.run_dir).add('/');
+    return;
+  }
+  char working[kPathRoom];
+  const long size = kernel::call(__NR_getcwd, kernel::as_long(working), sizeof working);
+  if (size > 0 && working[0] == '/') {  // the kernel says "(unreachable)/…" where there is no path
+    path.add(working).add('/');
+  } else {
+    raise(Note::k_snapshot_relative);
+  }
+}
+
+const char* keep_numbered(const char* path, uint64_t number) {
+  StoredString changed;
+  add_numbered(changed.text(), path, number);
+  return changed.keep();
 }
 
 }  // namespace
 
-bool insert_number(char* to, size_t room, const char* path, uint64_t number) {
+void add_numbered(TextBuilder& text, const char* path, uint64_t number) {
   const size_t dot = ending_of(path);
-  TextBuilder text(to, room);
   text.add(path, dot).add('.').add(number).add(path + dot);
-  return !text.full();
 }
 
 const char* snapshot_path() { return exit_path; }
@@ -100,22 +107,18 @@ const char* dump_path() { return signal_path; }
 
 void choose_snapshot_paths(const Identity& identity, const char* executable, bool root) {
   const bool none = equal(config.out, "none");
-  const bool in_run_directory = !root && !config.out_set;
-  const char* pattern = none ? "heapster.%e.%p.heap" : config.out;
-  char working[kPathRoom];
-  const long size = kernel::call(__NR_getcwd, kernel::as_long(working), sizeof working);
-  if (size <= 0 || working[0] != '/') {  // the kernel says "(unreachable)/…" where there is no path
-    working[0] = '\0';
-    raise(Note::k_snapshot_relative);
+  const char* pattern = none ? kDefaultOut : config.out;
+  StoredString path;
+  if (pattern[0] != '/') add_directory(path.text(), !root && !config.out_set);
+  expand(path.text(), pattern, identity, executable);
+  signal_path = path.keep();
+  // A name that another process of the tree, or an earlier image of this one, would also take gets
+  // this one's number.
+  if (!root && !names_pid(pattern)) signal_path = keep_numbered(signal_path, identity.pid);
+  if (identity.image != 0 && kernel::exists_at(AT_FDCWD, signal_path)) {
+    signal_path = keep_numbered(signal_path, identity.image);
   }
-  const char* directory = in_run_directory ? config.run_dir : working;
-  if (!expand(signal_path, pattern, directory, identity, executable)) signal_path[0] = '\0';
-  make_unique(signal_path, identity, !root && !names_pid(pattern));
-  if (none) {
-    exit_path[0] = '\0';
-  } else {
-    memcpy(exit_path, signal_path, sizeof exit_path);
-  }
+  exit_path = none ? "" : signal_path;
 }
 
 }  // namespace heapster::preload

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "layout/segment.h"
+#include "preload/text.h"
 
 namespace heapster::preload {
 
@@ -21,7 +22,7 @@ void choose_snapshot_paths(const Identity& identity, const char* executable, boo
 const char* snapshot_path();  // empty: none at exit
 const char* dump_path();      // of snapshots on the signal, before their number
 
-// "dir/a.heap" and 7 make "dir/a.7.heap"; false where that does not fit.
-bool insert_number(char* to, size_t room, const char* path, uint64_t number);
+// "dir/a.heap" and 7 make "dir/a.7.heap".
+void add_numbered(TextBuilder& text, const char* path, uint64_t number);
 
 }  // namespace heapster::preload

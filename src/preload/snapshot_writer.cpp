@@ -91,7 +91,7 @@ bool write_file(const char* path, const Header& header, WriteParts write_parts) 
 
 bool write_own(const char* path) {
   memcpy(&patched, segment.header(), sizeof patched);
-  patched.ending.time = since_start(coarse_time());
+  patched.ending.time = since_start(coarse_time_of_kernel());
   read_usage(patched.ending);
   const bool good = write_file(path, patched, [](int fd) {
     return each_used_part(
@@ -115,11 +115,13 @@ void write_dump() {
   if (!lock) return;  // another thread is at it: that snapshot serves
   refresh_names();
   const uint32_t number = __atomic_add_fetch(&segment.header()->snapshots, 1u, __ATOMIC_RELAXED);
-  if (dump_path()[0] == '\0' || !insert_number(numbered_path, sizeof numbered_path, dump_path(), number)) {
+  TextBuilder path(numbered_path, sizeof numbered_path);
+  add_numbered(path, dump_path(), number);
+  if (dump_path()[0] == '\0' || path.full()) {
     raise(Note::k_snapshot_failed);
-    return;
+  } else {
+    write_own(numbered_path);
   }
-  write_own(numbered_path);
 }
 
 bool save_replaced(int fd, Header& earlier) {

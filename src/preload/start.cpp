@@ -12,6 +12,7 @@
 #include "preload/reaper.h"
 #include "preload/segment_file.h"
 #include "preload/snapshot_name.h"
+#include "preload/string_store.h"
 #include "preload/text.h"
 #include "preload/texts.h"
 
@@ -19,10 +20,11 @@ namespace heapster::preload {
 
 namespace {
 
-constexpr size_t kLongestCommand = 1536;
+constexpr size_t kLongestCommand = 1024;
+constexpr size_t kLongestExecutable = 1024;
 constexpr uint32_t kStartsPerReaping = 64;
 
-char executable[1024];
+constinit const char* executable = "";
 
 // The descent of this process: who is the root of the measured tree, this one or another.
 struct Descent {
@@ -96,18 +98,18 @@ bool place_segment(int directory, const Identity& identity) {
 }  // namespace
 
 void gather_lasting_texts(int argument_count, const char* const* arguments, const char* allocator) {
-  const long size = kernel::read_link("/proc/self/exe", executable, sizeof executable - 1);
-  executable[size > 0 ? size : 0] = '\0';
-  if (size <= 0 && argument_count > 0) TextBuilder(executable, sizeof executable).add(arguments[0]);
+  char text[kLongestExecutable];
+  const long size = kernel::read_link("/proc/self/exe", text, sizeof text - 1);
+  text[size > 0 ? size : 0] = '\0';
+  executable = keep_string(size <= 0 && argument_count > 0 ? arguments[0] : text);
+  end_lasting_strings();
   add_text(Text::k_executable, executable);
-  if (allocator != nullptr) add_text(Text::k_allocator, allocator);
+  if (allocator[0] != '\0') add_text(Text::k_allocator, allocator);
   if (config.label[0] != '\0') add_text(Text::k_label, config.label);
-  char boot_id[64];
-  if (read_text("/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id) != 0) add_text(Text::k_boot_id, boot_id);
-  char command[kLongestCommand];
-  TextBuilder text(command, sizeof command);
-  for (int i = 0; i < argument_count && !text.full(); ++i) text.add(arguments[i], strlen(arguments[i]) + 1);
-  add_text(Text::k_command, command, text.size());
+  if (read_text("/proc/sys/kernel/random/boot_id", text, sizeof text) != 0) add_text(Text::k_boot_id, text);
+  TextBuilder command(text, kLongestCommand);
+  for (int i = 0; i < argument_count && !command.full(); ++i) command.add(arguments[i], strlen(arguments[i]) + 1);
+  add_text(Text::k_command, text, command.size());
   end_lasting_texts();
 }
 
@@ -122,8 +124,9 @@ bool build_segment(const Origin& origin) {
   const bool wanted = config.follow || (descent.is_root && !descent.is_later_image);
   bool placed = false;
   if (wanted) {
-    choose_snapshot_paths(identity, executable, descent.is_root);
+    forget_passing_strings();
     drop_passing_texts();
+    choose_snapshot_paths(identity, executable, descent.is_root);
     add_text(Text::k_snapshot, snapshot_path());
     add_text(Text::k_dump, dump_path());
     placed = place_segment(directory, identity);

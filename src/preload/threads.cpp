@@ -32,15 +32,8 @@ constinit uint32_t free_after[kMaxSlots] = {};  // index + 1 of the free slot be
 constinit uint64_t free_head = 0;               // tag << 32 | index + 1
 constinit Shard* shared_shards[kSharedShards] = {};
 
-constexpr Shard never_stepping() {
-  Shard shard{};
-  shard.countdown = INT64_MAX;
-  shard.floor = INT64_MIN;
-  return shard;
-}
-
-// In use until the segment is there, and where no slot can be had.
-constinit Shard early = never_stepping();
+Shard early;  // in use until the segment is there, and where no slot can be had
+constinit bool early_used = false;
 
 Published& published() { return segment.header()->published; }
 
@@ -151,7 +144,14 @@ void move_words(Words& from, Words& to) {
 
 }  // namespace
 
-Target early_target() { return {&early, true}; }
+Target early_target() {
+  if (!load(early_used)) {
+    store(early.countdown, INT64_MAX);  // it never makes a step
+    store(early.floor, INT64_MIN);
+    store(early_used, true);
+  }
+  return {&early, true};
+}
 
 Target claim_target() {
   switch (thread_state.stage) {
@@ -179,7 +179,7 @@ Target claim_target() {
 
 void gather_early() {
   Shard* to = own_shard();
-  if (to == nullptr) return;
+  if (to == nullptr || !load(early_used)) return;
   move_words(early.counters, to->counters);
   move_words(early.sizes, to->sizes);
   move_words(early.reallocs, to->reallocs);
@@ -198,16 +198,16 @@ void restart_threads() {
   thread_state = {};
   free_head = 0;
   for (Shard*& shard : shared_shards) shard = nullptr;
-  memset(&early, 0, sizeof early);
-  early.countdown = INT64_MAX;
-  early.floor = INT64_MIN;
+  if (early_used) memset(&early, 0, sizeof early);
+  early_used = false;
 }
 
 void refresh_names() {
   for (uint32_t i = 0; i < load(slots_section().used); ++i) {
     Slot* slot = segment.slot(i);
     const uint32_t tid = slot != nullptr ? load(slot->now.tid) : 0;
-    if (tid == 0) continue;
+    if (tid == kernel::tid()) take_name(slot->now);
+    if (tid == 0 || tid == kernel::tid()) continue;
     char path[48];
     char name[16];
     TextBuilder(path, sizeof path).add("/proc/self/task/").add(tid).add("/comm");
