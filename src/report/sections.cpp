@@ -147,6 +147,7 @@ Section threads_section(const Snapshot& snapshot) {
 Section notes_section(const Snapshot& snapshot) {
   Section section{.title = "Notes"};
   for (const reader::NoteCount& note : snapshot.notes) {
+    if (note.effect != reader::Effect::trouble && note.effect != reader::Effect::fact) continue;  // told by the title
     const std::string times = note.count > 1 ? fmt::format(" ({} times)", count_text(note.count)) : "";
     section.lines.push_back(note.text + times);
     if (note.effect != reader::Effect::fact) section.mood = Mood::kBad;

@@ -68,6 +68,7 @@ std::string bytes_text(int64_t bytes) {
 }
 
 std::string seconds_text(double seconds) {
+  if (seconds == 0) return "0 s";
   if (std::fabs(seconds) < 0.9995) return figures3(seconds * 1e3) + " ms";
   if (std::fabs(seconds) < 120) return figures3(seconds) + " s";
   if (std::fabs(seconds) >= 9e15) return "ages";

@@ -95,7 +95,7 @@ report::Look look_of(int descriptor) {
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names) {
-  const size_t furthest = std::max<size_t>(1, word.size() / 3);
+  const size_t furthest = std::max<size_t>(2, word.size() / 3);
   const auto nearest = std::min_element(names.begin(), names.end(),
                                         [&](auto a, auto b) { return distance(word, a) < distance(word, b); });
   if (word.size() > 100 || nearest == names.end() || distance(word, *nearest) > furthest) return "";
