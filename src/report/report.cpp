@@ -129,8 +129,7 @@ class Story {
 
   static std::string average(const reader::Histogram& histogram) {
     const double count = real(histogram.count());
-    return count > 0 ? fmt::format("average {}", bytes_text(static_cast<int64_t>(real(histogram.bytes()) / count)))
-                     : "";
+    return count > 0 ? fmt::format("average {}", bytes_text(whole(real(histogram.bytes()) / count))) : "";
   }
 
   const Stats& s_;

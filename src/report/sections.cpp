@@ -71,8 +71,7 @@ std::string quantiles_text(const Histogram& histogram) {
   std::string text;
   for (const int percent : {50, 90, 99}) {
     const auto size = reader::quantile(histogram, percent / 100.0);
-    if (size)
-      text += fmt::format("{}p{} {}", text.empty() ? "" : " · ", percent, bytes_text(static_cast<int64_t>(*size)));
+    if (size) text += fmt::format("{}p{} {}", text.empty() ? "" : " · ", percent, bytes_text(whole(*size)));
   }
   return text;
 }
