@@ -182,6 +182,56 @@ TEST(Load, TimelineKeepsThePointsWhoseTimesIncrease) {
   EXPECT_EQ(times, (std::vector<int64_t>{10, 20, 30}));
 }
 
+// A writer that is at work on the timeline during the first reads, and done afterwards.
+class Rearranging final : public Source {
+ public:
+  Rearranging(const std::string& during, const std::string& after) : during_(during), after_(after) {}
+  uint64_t size() const override { return after_.size(); }
+  bool read(uint64_t offset, std::span<char> to) const override {
+    const bool timeline = offset == kTimelineOffset;
+    const bool done = timeline ? timeline_reads_++ > 0 : timeline_reads_ > 0;
+    return MemorySource(done ? after_ : during_).read(offset, to);
+  }
+
+ private:
+  const std::string& during_;
+  const std::string& after_;
+  mutable int timeline_reads_ = 0;
+};
+
+TEST(Load, ReadsATimelineAgainThatMovedMeanwhile) {
+  Segment segment;
+  const auto with_points = [&](std::initializer_list<int64_t> times, uint32_t stamp) {
+    segment.section(SectionType::kTimeline).used = 0;
+    for (const int64_t time : times) {
+      TimelinePoint point{};
+      point.time = time;
+      segment.add_point(point);
+    }
+    segment.header().published.timeline_stamp = stamp;
+    return segment.bytes();
+  };
+  const std::string after = with_points({1, 2}, 6);
+  for (const uint32_t stamp : {4u, 5u}) {  // before the change, and in the middle of it
+    const std::string during = with_points({1, 2, 3, 4}, stamp);
+    const auto snapshot = load(Rearranging(during, after));
+    ASSERT_TRUE(snapshot) << snapshot.error().text;
+    EXPECT_EQ(snapshot->timeline.points.size(), 2u) << stamp;
+  }
+}
+
+// As many slots and fields as a file may claim, all of it holes: bounded work, bounded memory.
+TEST(LoadFile, TheLargestFileIsReadInBoundedMemory) {
+  Segment segment;
+  segment.section(SectionType::kSlots).used = kMaxSlots;
+  const std::string path = test::write_temporary("vast", segment.bytes());
+  ASSERT_EQ(truncate(path.c_str(), static_cast<off_t>(kSlotsOffset + kMaxSlots * sizeof(Slot))), 0);
+  const auto snapshot = load(path);
+  unlink(path.c_str());
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_EQ(snapshot->threads.size(), kMaxSlots);
+}
+
 TEST(Load, UnknownNotesAreToldByNumber) {
   Segment segment;
   segment.header().notes[kMaxNotes - 1] = 3;

@@ -112,6 +112,18 @@ TEST(OpenMetrics, PassesPromtoolWithHostileLabels) {
   EXPECT_EQ(test::run_shell("promtool check metrics", text).code, 0);
 }
 
+// Prometheus's own OpenMetrics parser; importing wants a time on each sample, and a directory.
+TEST(OpenMetrics, IsImportedByPrometheus) {
+  std::string timed;
+  for (const std::string& line : lines_of(render_openmetrics(busy())))
+    timed += line.starts_with('#') ? line + "\n" : line + " 1700000000\n";
+  const auto ran = test::run_shell(
+      "d=$(mktemp -d); cat >$d/in; promtool tsdb create-blocks-from openmetrics $d/in $d; c=$?; "
+      "rm -r $d; exit $c",
+      timed);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+}
+
 // What promtool does not ask for: no family twice, TYPE before UNIT before HELP, the end marked.
 TEST(OpenMetrics, KeepsTheRulesOfVersionOne) {
   const std::string text = render_openmetrics(busy());
