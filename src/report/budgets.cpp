@@ -26,15 +26,15 @@ std::optional<int64_t> figure_of(const BudgetInfo& info, const std::vector<Figur
   for (const std::string_view name : info.figures) {
     if (name.empty()) continue;
     const Value value = figure_value(rows, name);
-    const auto* whole = std::get_if<int64_t>(&value);
-    if (!whole) return std::nullopt;
-    sum += *whole;
+    const auto* number = std::get_if<int64_t>(&value);
+    if (!number) return std::nullopt;
+    sum = static_cast<int64_t>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(*number));
   }
   return sum;
 }
 
 std::string amount(int64_t value, std::string_view unit) {
-  if (unit != "bytes" || std::abs(value) < 1024) return value_text(value, unit);
+  if (unit != "bytes" || (value < 1024 && value > -1024)) return value_text(value, unit);
   return fmt::format("{} ({} bytes)", bytes_text(value), count_text(value));
 }
 
@@ -78,8 +78,7 @@ std::optional<Error> hold_baseline(Judge& judge, const Budgets& budgets) {
     const auto base = figure_of(info, rows);
     if (!base) return Error{fmt::format("{}: does not tell {}", budgets.baseline, info.help)};
     const double limit = static_cast<double>(*base) * (1 + budgets.tolerance / 100);
-    const int64_t budget =
-        budgets.tolerance == 0 ? *base : static_cast<int64_t>(std::clamp(std::floor(limit), -9e18, 9e18));
+    const int64_t budget = budgets.tolerance == 0 ? *base : whole(std::floor(limit));
     if (auto error = judge.hold(info, budget, source)) return error;
   }
   return std::nullopt;

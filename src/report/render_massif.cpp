@@ -65,7 +65,7 @@ std::string render_massif(const Snapshot& snapshot) {
   const double share = slack_share(snapshot.stats);
   int number = 0;
   for (const Point& point : points_of(snapshot)) {
-    const auto extra = static_cast<int64_t>(static_cast<double>(point.bytes) * share);
+    const auto extra = whole(static_cast<double>(point.bytes) * share);
     const int64_t asked = point.bytes - extra;
     fmt::format_to(
         std::back_inserter(out),

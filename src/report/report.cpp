@@ -36,7 +36,9 @@ std::string sized(Number number) {
 }
 
 std::string share(Number part, Number whole, std::string_view of) {
-  return part.known() && whole.known() ? fmt::format("{} {}", share_text(real(part), real(whole)), of) : "";
+  return part.known() && whole.known() && whole.word() > 0
+             ? fmt::format("{} {}", share_text(real(part), real(whole)), of)
+             : "";
 }
 
 // Rows of one snapshot; the rates need its duration.
@@ -50,9 +52,7 @@ class Story {
     Section section{.title = "Allocations"};
     section.rows = {
         calls("allocations", s_.alloc.count(), ""), bytes("requested", asked, average(s_.alloc)),
-        bytes("usable", usable,
-              fmt::format("slack {} ({})", sized(usable - asked), share(usable - asked, usable, "of it"))),
-        calls("frees", s_.dealloc.count(), ""),
+        bytes("usable", usable, slack_text(usable, asked)), calls("frees", s_.dealloc.count(), ""),
         calls("temporary", s_.temporary_count, share(s_.temporary_count, s_.dealloc.count(), "of the frees"))};
     if (real(s_.free_null_count) > 0) section.rows.push_back(calls("free(NULL)", s_.free_null_count, ""));
     return section;
@@ -63,10 +63,9 @@ class Story {
     const auto error = s.use.max_error.value().value_or(0);
     const std::string sure = error == 0 ? "" : fmt::format("  ± {}", bytes_text(error));
     const std::string when = fmt::format("at {}{}", seconds_text(s.use.max_time.value_or(0)), sure);
-    const bool over = process_.life == reader::Life::kExited;
     Section section{.title = "Live memory"};
     section.rows = {{"peak", sized(s.use.max), "", when},
-                    {over ? "live at exit" : "live now", sized(s.use.curr), "", counted(s.live().count()) + " blocks"}};
+                    {live_label(process_.life), sized(s.use.curr), "", counted(s.live().count()) + " blocks"}};
     if (process_.ending.max_rss_bytes > 0)
       section.rows.push_back({"maximum RSS", bytes_text(static_cast<int64_t>(process_.ending.max_rss_bytes)), "", ""});
     return section;
@@ -118,10 +117,19 @@ class Story {
     return rate_text(real(number) / process_.duration, is_bytes);
   }
 
+  static const char* live_label(reader::Life life) {
+    if (life == reader::Life::kExited) return "live at exit";
+    return life == reader::Life::kRunning ? "live now" : "live at its end";
+  }
+
+  static std::string slack_text(Number usable, Number asked) {
+    const std::string part = share(usable - asked, usable, "of it");
+    return fmt::format("slack {}{}", sized(usable - asked), part.empty() ? "" : " (" + part + ")");
+  }
+
   static std::string average(const reader::Histogram& histogram) {
     const double count = real(histogram.count());
-    return count > 0 ? fmt::format("average {}", bytes_text(static_cast<int64_t>(real(histogram.bytes()) / count)))
-                     : "";
+    return count > 0 ? fmt::format("average {}", bytes_text(whole(real(histogram.bytes()) / count))) : "";
   }
 
   const Stats& s_;

@@ -71,8 +71,7 @@ std::string quantiles_text(const Histogram& histogram) {
   std::string text;
   for (const int percent : {50, 90, 99}) {
     const auto size = reader::quantile(histogram, percent / 100.0);
-    if (size)
-      text += fmt::format("{}p{} {}", text.empty() ? "" : " · ", percent, bytes_text(static_cast<int64_t>(*size)));
+    if (size) text += fmt::format("{}p{} {}", text.empty() ? "" : " · ", percent, bytes_text(whole(*size)));
   }
   return text;
 }
@@ -147,6 +146,7 @@ Section threads_section(const Snapshot& snapshot) {
 Section notes_section(const Snapshot& snapshot) {
   Section section{.title = "Notes"};
   for (const reader::NoteCount& note : snapshot.notes) {
+    if (note.effect != reader::Effect::trouble && note.effect != reader::Effect::fact) continue;  // told by the title
     const std::string times = note.count > 1 ? fmt::format(" ({} times)", count_text(note.count)) : "";
     section.lines.push_back(note.text + times);
     if (note.effect != reader::Effect::fact) section.mood = Mood::kBad;

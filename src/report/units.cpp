@@ -48,6 +48,12 @@ size_t sequence(std::string_view text) {
 
 }  // namespace
 
+int64_t whole(double value) {
+  constexpr double kEnd = 9223372036854775808.0;  // 2^63, the first that does not fit
+  if (!(value > -kEnd)) return INT64_MIN;
+  return value < kEnd ? static_cast<int64_t>(value) : INT64_MAX;
+}
+
 std::string count_text(int64_t count) {
   const std::string digits = fmt::format("{}", count);
   std::string text;
@@ -68,6 +74,7 @@ std::string bytes_text(int64_t bytes) {
 }
 
 std::string seconds_text(double seconds) {
+  if (seconds == 0) return "0 s";
   if (std::fabs(seconds) < 0.9995) return figures3(seconds * 1e3) + " ms";
   if (std::fabs(seconds) < 120) return figures3(seconds) + " s";
   if (std::fabs(seconds) >= 9e15) return "ages";
@@ -83,7 +90,7 @@ std::string share_text(double part, double whole) {
 
 std::string rate_text(double per_second, bool is_bytes) {
   if (!std::isfinite(per_second) || std::fabs(per_second) > 9e18) return std::string(kUnknown);
-  if (is_bytes) return bytes_text(static_cast<int64_t>(per_second)) + "/s";
+  if (is_bytes) return bytes_text(whole(per_second)) + "/s";
   if (std::fabs(per_second) < 9995) return count_text(std::llround(per_second)) + "/s";
   constexpr std::array<std::string_view, 4> kNames{"k", "M", "G", "T"};
   size_t unit = 0;

@@ -18,6 +18,9 @@ std::string seconds_text(double seconds);                 // 12.3 ms, 4.56 s, 1 
 std::string share_text(double part, double whole);        // 12.3 %; a dash where there is no whole
 std::string rate_text(double per_second, bool is_bytes);  // 1.2 M/s, 3.4 MiB/s
 
+// The nearest 64-bit number: figures of a damaged file may be any double.
+int64_t whole(double value);
+
 inline constexpr std::string_view kUnknown = "–";
 
 // 64, 10M, 1e6; K, M, G and T are powers of 1024. Nothing where it is no such number.

@@ -36,20 +36,20 @@ bool write_all(int descriptor, std::string_view text) {
   return true;
 }
 
-// Insertions, deletions and substitutions from one word to the other.
+// Insertions, deletions, substitutions and swaps of neighbours from one word to the other.
 size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
+  std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  std::iota(cost[0].begin(), cost[0].end(), size_t{0});
   for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
+    cost[i][0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
+      const size_t changed = cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, changed});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
     }
   }
-  return row[b.size()];
+  return cost[a.size()][b.size()];
 }
 
 }  // namespace
@@ -95,10 +95,11 @@ report::Look look_of(int descriptor) {
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names) {
-  const size_t furthest = std::max<size_t>(1, word.size() / 3);
+  const size_t furthest = std::max<size_t>(2, word.size() / 3);
+  if (word.size() > 100) return "";  // no name, and costly to compare
   const auto nearest = std::min_element(names.begin(), names.end(),
                                         [&](auto a, auto b) { return distance(word, a) < distance(word, b); });
-  if (word.size() > 100 || nearest == names.end() || distance(word, *nearest) > furthest) return "";
+  if (nearest == names.end() || distance(word, *nearest) > furthest) return "";
   return fmt::format(" (did you mean '{}'?)", *nearest);
 }
 

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+//
+// The command line as its users meet it: exit codes, one line per fault, and what is printed
+// where. Figures themselves are tested below it.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "living.h"
+#include "program.h"
+
+namespace heapster::test {
+namespace {
+
+class Cli : public testing::Test {
+ protected:
+  Cli() {
+    setenv("HEAPSTER_RUN_DIR", run_.path().c_str(), 1);
+    busy_ = run_.write("busy.out", busy_segment().bytes());
+  }
+
+  static Ran heapster(const std::string& rest) { return run_shell(HEAPSTER " " + rest); }
+
+  // Exit code 2, exactly one line on stderr, nothing on stdout.
+  static void expect_fault(const std::string& rest, const std::string& part) {
+    const Ran ran = heapster(rest);
+    EXPECT_EQ(ran.code, 2) << rest;
+    EXPECT_TRUE(ran.err.starts_with("heapster: ")) << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.out, "") << rest;
+  }
+
+  static void expect_says(const std::string& rest, const std::string& part, int code = 0) {
+    const Ran ran = heapster(rest);
+    EXPECT_EQ(ran.code, code) << rest << ": " << ran.err;
+    EXPECT_NE(ran.out.find(part), std::string::npos) << ran.out;
+    EXPECT_EQ(ran.err, "") << rest;
+  }
+
+  RunDirectory run_;
+  std::string busy_;
+};
+
+TEST_F(Cli, HelpAndVersionAreAnswers) {
+  expect_says("--help", "usage: heapster COMMAND");
+  expect_says("--version", "heapster ");
+  for (const char* command : {"show", "list", "dump", "diff", "check", "export", "explain"}) {
+    expect_says("--help", std::string("  ") + command);
+    expect_says(std::string(command) + " --help", std::string("heapster ") + command);
+  }
+}
+
+TEST_F(Cli, WrongWordsAreFaultsWithHints) {
+  expect_fault("", "no command");
+  expect_fault("shwo", "did you mean 'show'?");
+  expect_fault("gibberish", "no command 'gibberish'");
+  expect_fault("show", "required");
+  expect_fault("show --nonsense " + busy_, "--nonsense");
+  expect_fault("show a b", "heapster show --help");
+  expect_fault("export --format cvs " + busy_, "did you mean 'csv'?");
+  expect_fault("explain alloc_cuont", "did you mean 'alloc_count'?");
+  expect_fault("explain xyzzy", "nothing is called 'xyzzy'");
+}
+
+TEST_F(Cli, UnreadableFilesAreFaults) {
+  run_.write("junk", "junk");
+  for (const char* command : {"show ", "export -f json ", "check --max-allocs 1 ", "dump "}) {
+    expect_fault(command + run_.path() + "/absent", "No such file or directory");
+    expect_fault(command + run_.path() + "/junk", "not a heapster file");
+    expect_fault(std::string(command) + "/", "is a directory");
+    expect_fault(std::string(command) + "4194305", "no process 4194305");
+  }
+  expect_fault("show \"$(printf 'two\\nlines')\"", "two?lines");
+}
+
+TEST_F(Cli, ShowPrintsTheReport) {
+  expect_says("show " + busy_, "heapster: program · pid 4242");
+  expect_says("show " + busy_ + " --threads", "worker");
+  expect_says("show --timeline " + busy_, "20 points");
+  expect_says("show --json " + busy_, "\"schema\": \"heapster/1\"");
+}
+
+TEST_F(Cli, OutputIsPlainWhenPiped) { EXPECT_EQ(heapster("show " + busy_).out.find('\033'), std::string::npos); }
+
+TEST_F(Cli, UnwritableOutputIsAFault) {
+  for (const std::string& rest : {"show " + busy_, "show --json " + busy_, std::string("list"), std::string("--help"),
+                                  std::string("explain"), std::string("show --help")}) {
+    const Ran ran = run_shell(HEAPSTER " " + rest + " > /dev/full");
+    EXPECT_EQ(ran.code, 2) << rest;
+    EXPECT_EQ(ran.err, "heapster: standard output: No space left on device\n") << rest;
+  }
+  expect_fault("export -f json -o /dev/full " + busy_, "/dev/full: No space left on device");
+  expect_fault("export -f json -o " + run_.path() + "/absent/x " + busy_, "No such file or directory");
+  expect_fault("dump -o " + run_.path() + "/absent/x " + busy_, "No such file or directory");
+}
+
+TEST_F(Cli, AClosedPipeEndsQuietly) {
+  const Ran ran = run_shell("trap '' PIPE; " HEAPSTER " export -f json " + busy_ + " | true");
+  EXPECT_EQ(ran.err, "");
+}
+
+TEST_F(Cli, ListTellsWhoIsThere) {
+  expect_says("list", "no measured process");
+  Segment alive = own_segment();
+  const Mapping mapping(run_.write(segment_name(alive), alive.whole()));
+  Segment dead = own_segment();
+  dead.header().identity.pid = 4194305;
+  run_.write(segment_name(dead), dead.whole());
+  expect_says("list", "running");
+  expect_says("list", "dead");
+  expect_says("list --json", "\"state\": \"running\"");
+  expect_says("show " + std::to_string(getpid()), "running for");
+  expect_says("show 4194305", "dead");
+}
+
+TEST_F(Cli, ListToldOfAnUnreadableSegmentStillLists) {
+  run_.write("1-2-3", "junk");
+  const Ran ran = heapster("list");
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_NE(ran.err.find("1-2-3: not a heapster file"), std::string::npos);
+}
+
+TEST_F(Cli, DumpWritesASnapshotAndSaysWhere) {
+  Segment alive = own_segment();
+  const Mapping mapping(run_.write(segment_name(alive), alive.whole()));
+  const std::string pid = std::to_string(getpid());
+  const std::string to = run_.path() + "/taken.heap";
+  expect_says("dump " + pid + " -o " + to, to);
+  expect_says("show " + to, "running, at");
+  const Ran first = run_shell("cd " + run_.path() + " && " HEAPSTER " dump " + pid + " && " HEAPSTER " dump " + pid);
+  EXPECT_EQ(first.out, "heapster.program." + pid + ".1.heap\nheapster.program." + pid + ".2.heap\n");
+}
+
+TEST_F(Cli, DiffRefusesOtherProcesses) {
+  Segment other = busy_segment();
+  other.header().identity.pid = 7;
+  const std::string path = run_.write("other.out", other.bytes());
+  expect_says("diff " + busy_ + " " + busy_, "nothing changed");
+  expect_fault("diff " + busy_ + " " + path, "--runs");
+  expect_says("diff --runs " + busy_ + " " + path, "nothing changed");
+  expect_says("diff --json " + busy_ + " " + busy_, "\"schema\": \"heapster-diff/1\"");
+}
+
+TEST_F(Cli, CheckAnswersByItsExitCode) {
+  expect_says("check " + busy_ + " --max-allocs 2540 --max-peak 4M", "all budgets kept");
+  expect_says("check " + busy_ + " --max-allocs 1e3 --max-peak 1M", "--max-allocs: allocations: 2,540 exceeds 1,000",
+              1);
+  expect_says("check " + busy_ + " --max-allocs 1e3 --max-peak 1M", "--max-peak", 1);
+  expect_says("check " + busy_ + " --baseline " + busy_ + " --tolerance 5%", "all budgets kept");
+  expect_fault("check " + busy_, "no budget");
+  expect_fault("check " + busy_ + " --max-allocs lots", "'lots' is not a number");
+  expect_fault("check " + busy_ + " --max-peak 1Q", "'1Q' is not a size");
+  expect_fault("check " + busy_ + " --max-allocs -1", "");
+  expect_fault("check " + busy_ + " --baseline " + busy_ + " --tolerance x", "not a percentage");
+  expect_fault("check " + busy_ + " --baseline " + run_.path() + "/absent", "absent: No such file");
+}
+
+TEST_F(Cli, ExportWritesEachFormat) {
+  expect_says("export --format json " + busy_, "heapster/1");
+  expect_says("export --format csv " + busy_, "alloc_count,calls,flow,,,2540");
+  expect_says("export --format openmetrics " + busy_, "# EOF");
+  expect_says("export --format massif " + busy_, "time_unit: ms");
+  const std::string to = run_.path() + "/out.csv";
+  expect_says("export --format csv " + busy_ + " -o " + to, "");
+  EXPECT_EQ(read_whole(to), heapster("export --format csv " + busy_).out);
+}
+
+TEST_F(Cli, ExplainKnowsEveryTable) {
+  expect_says("explain use_max", "highest use_curr");
+  expect_says("explain alloc_histogram", "successful allocations by requested size");
+  expect_says("explain HEAPSTER_OUT", "default heapster.%e.%p.heap");
+  expect_says("explain new_bypasses_malloc", "partial");
+  expect_says("explain", "realloc_move_count");
+}
+
+}  // namespace
+}  // namespace heapster::test

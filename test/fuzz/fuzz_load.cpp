@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// libFuzzer target: any bytes go through the loader and, where it takes them, through every
+// renderer, diff and the budgets. Nothing may crash, hang, or allocate beyond its bounds.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "reader/diff.h"
+#include "reader/load.h"
+#include "report/budgets.h"
+#include "report/formats.h"
+#include "report/report.h"
+
+using namespace heapster;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const reader::MemorySource source({reinterpret_cast<const char*>(data), size});
+  const reader::Result<reader::Snapshot> snapshot = reader::load(source);
+  if (!snapshot) {
+    if (snapshot.error().text.find('\n') != std::string::npos) std::abort();  // a fault is one line
+    return 0;
+  }
+  for (const report::Format& format : report::kFormats) format.render(*snapshot);
+  report::render_text(report::make_report(*snapshot, {.threads = true, .timeline = true}), {.colour = true});
+  const auto diff = reader::diff(*snapshot, *snapshot, false);
+  if (!diff) std::abort();  // a process is always the same as itself
+  report::render_text(report::make_diff_report(*snapshot, *snapshot, *diff));
+  report::Budgets budgets;
+  budgets.limits.fill(0);
+  (void)report::check(*snapshot, budgets);
+  return 0;
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Builds the loader's fuzzer and runs it: test/fuzz/run.sh [SECONDS] [DIRECTORY]. Seeds are made
+# afresh from the layout, so they are never those of an older format. Fails on the first finding
+# and leaves it in DIRECTORY as crash-*, oom-* or timeout-*.
+set -eu
+
+seconds=${1:-60}
+source=$(cd "$(dirname "$0")/../.." && pwd)
+work=${2:-$source/build/fuzz}
+cxx=${CXX:-clang++-14}
+mkdir -p "$work/seeds" "$work/corpus"
+
+flags="-std=c++20 -O1 -g -fno-omit-frame-pointer -I$source/src -I$source/include -I$source/test/synthetic"
+checks="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+# shellcheck disable=SC2086
+$cxx $flags "$source"/test/synthetic/synthetic.cpp "$source"/test/synthetic/make_segment.cpp -o "$work/make_segment"
+"$work/make_segment" "$work/seeds"
+# shellcheck disable=SC2086
+$cxx $flags $checks -fsanitize=fuzzer -DFMT_HEADER_ONLY "$source"/test/fuzz/fuzz_load.cpp "$source"/src/reader/*.cpp \
+  "$source"/src/report/*.cpp -o "$work/fuzz_load"
+cd "$work"
+exec ./fuzz_load -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=131072 -print_final_stats=1 \
+  corpus seeds

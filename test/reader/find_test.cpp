@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+//
+// The run directory: who lives, who is dead, who was replaced, and which file a PID means.
+
+#include "reader/find.h"
+
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "living.h"
+#include "reader/load.h"
+#include "reader/proc.h"
+
+namespace heapster::reader {
+namespace {
+
+using test::Mapping;
+using test::RunDirectory;
+using test::Segment;
+
+Life only_life(const RunDirectory& run) {
+  const auto listing = list(run.path());
+  EXPECT_EQ(listing->found.size(), 1u);
+  return listing->found.at(0).snapshot.process.life;
+}
+
+TEST(SegmentName, IsThreeNumbers) {
+  const auto name = parse_segment_name("4026531836-12-345");
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->pid_namespace, 4026531836u);
+  EXPECT_EQ(name->pid, 12u);
+  EXPECT_EQ(name->start_ticks, 345u);
+  for (const char* other : {"", "1-2", "1-2-", "-1-2-3", "1-2-3-4", "1-2-3x", ".1-2-3", "1-99999999999-3", "x.heap"})
+    EXPECT_FALSE(parse_segment_name(other)) << other;
+}
+
+TEST(RunDirectoryName, ComesFromTheEnvironment) {
+  unsetenv("HEAPSTER_RUN_DIR");
+  EXPECT_EQ(run_directory(), "/dev/shm/heapster-" + std::to_string(getuid()));
+  setenv("HEAPSTER_RUN_DIR", "", 1);
+  EXPECT_EQ(run_directory(), "/dev/shm/heapster-" + std::to_string(getuid()));
+  setenv("HEAPSTER_RUN_DIR", "/tmp/elsewhere", 1);
+  EXPECT_EQ(run_directory(), "/tmp/elsewhere");
+  unsetenv("HEAPSTER_RUN_DIR");
+}
+
+TEST(List, AProcessThatMapsItsFileIsAlive) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  const Mapping mapping(run.write(test::segment_name(segment), segment.whole()));
+  const auto listing = list(run.path());
+  ASSERT_EQ(listing->found.size(), 1u);
+  const Process& process = listing->found[0].snapshot.process;
+  EXPECT_EQ(process.life, Life::kRunning);
+  EXPECT_GE(process.duration, 3.0);
+}
+
+TEST(List, ALiveThreadHasItsPresentName) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  const std::string path = run.write(test::segment_name(segment), segment.whole());
+  const Mapping mapping(path);
+  prctl(PR_SET_NAME, ") R (odd");  // parentheses in the name must not confuse /proc/PID/stat either
+  EXPECT_EQ(load(path)->threads.at(0).name, ") R (odd");
+}
+
+TEST(List, AProcessThatLetGoOfItsFileWasReplaced) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  run.write(test::segment_name(segment), segment.whole());
+  EXPECT_EQ(only_life(run), Life::kReplaced);
+}
+
+TEST(List, AnotherStartTimeMeansAnotherProcess) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  ++segment.header().identity.start_ticks;
+  const Mapping mapping(run.write(test::segment_name(segment), segment.whole()));
+  EXPECT_EQ(only_life(run), Life::kDead);
+}
+
+TEST(List, AnotherBootMeansAnotherProcess) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  segment.add_text(Text::k_boot_id, "before the reboot");
+  const Mapping mapping(run.write(test::segment_name(segment), segment.whole()));
+  EXPECT_EQ(only_life(run), Life::kDead);
+}
+
+TEST(List, AnotherNamespaceMeansAnotherProcess) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  ++segment.header().identity.pid_namespace;
+  const Mapping mapping(run.write(test::segment_name(segment), segment.whole()));
+  EXPECT_EQ(only_life(run), Life::kDead);
+}
+
+TEST(List, TheStateInTheHeaderGoesFirst) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  segment.header().state = static_cast<uint32_t>(State::kExited);
+  const Mapping mapping(run.write(test::segment_name(segment), segment.whole()));
+  EXPECT_EQ(only_life(run), Life::kExited);
+}
+
+TEST(List, LiveOnesFirstThenTheLatest) {
+  const RunDirectory run;
+  Segment alive = test::own_segment();
+  const Mapping mapping(run.write(test::segment_name(alive), alive.whole()));
+  for (const uint32_t pid : {11u, 22u}) {
+    Segment dead = test::own_segment();
+    dead.header().identity.pid = pid;
+    dead.header().identity.started_epoch += pid * 1'000'000'000ull;
+    run.write(test::segment_name(dead), dead.whole());
+  }
+  const auto listing = list(run.path());
+  ASSERT_EQ(listing->found.size(), 3u);
+  EXPECT_EQ(listing->found[0].snapshot.process.identity.pid, static_cast<uint32_t>(getpid()));
+  EXPECT_EQ(listing->found[1].snapshot.process.identity.pid, 22u);
+  EXPECT_EQ(listing->found[2].snapshot.process.identity.pid, 11u);
+}
+
+TEST(List, OtherFilesAreNoSegments) {
+  const RunDirectory run;
+  run.write(".1-2-3", "being made");
+  run.write("snapshot.heap", Segment().bytes());
+  run.write("1-2-3", "junk");
+  const auto listing = list(run.path());
+  EXPECT_TRUE(listing->found.empty());
+  ASSERT_EQ(listing->refused.size(), 1u);
+  EXPECT_EQ(listing->refused[0], run.path() + "/1-2-3: not a heapster file");
+  EXPECT_EQ(list_snapshots(run.path())->found.size(), 1u);
+}
+
+TEST(List, AMissingDirectoryIsEmptyAndAFileIsNone) {
+  const RunDirectory run;
+  EXPECT_TRUE(list(run.path() + "/absent")->found.empty());
+  const std::string file = run.write("file", "");
+  EXPECT_EQ(list(file).error().text, file + ": Not a directory");
+}
+
+TEST(Resolve, APathIsAPathAndDigitsAreAPid) {
+  const RunDirectory run;
+  EXPECT_EQ(*resolve("./123", run.path()), "./123");
+  EXPECT_EQ(*resolve("some.heap", run.path()), "some.heap");
+  EXPECT_FALSE(resolve("123", run.path()));
+  EXPECT_EQ(resolve("99999999999", run.path()).error().text, "99999999999: no such process number");
+}
+
+TEST(Resolve, TellsALiveProcessThatIsNotMeasuredFromNone) {
+  const RunDirectory run;
+  const std::string own = std::to_string(getpid());
+  EXPECT_EQ(resolve(own, run.path()).error().text,
+            "process " + own + " is not measured (no segment in " + run.path() + ")");
+  EXPECT_NE(resolve("4194305", run.path()).error().text.find("no process 4194305"), std::string::npos);
+}
+
+TEST(Resolve, TheLiveSegmentWinsOverALaterDeadOne) {
+  const RunDirectory run;
+  Segment alive = test::own_segment();
+  const std::string live_path = run.write(test::segment_name(alive), alive.whole());
+  const Mapping mapping(live_path);
+  Segment dead = test::own_segment();
+  ++dead.header().identity.start_ticks;
+  dead.header().identity.started_epoch += 1'000'000'000'000;
+  run.write(test::segment_name(dead), dead.whole());
+  EXPECT_EQ(*resolve(std::to_string(getpid()), run.path()), live_path);
+}
+
+TEST(Resolve, TheLastDeadOneIsFoundAmongSegmentsAndSnapshots) {
+  const RunDirectory run;
+  Segment old = test::own_segment();
+  old.header().identity.pid = 77;
+  run.write(test::segment_name(old), old.whole());
+  Segment later = test::own_segment();
+  later.header().identity.pid = 77;
+  later.header().identity.started_epoch += 1'000'000'000;
+  const std::string snapshot = run.write("heapster.make.77.heap", later.bytes());
+  Segment other = test::own_segment();
+  other.header().identity.pid = 78;
+  other.header().identity.started_epoch += 9'000'000'000;
+  run.write("heapster.cc.78.heap", other.bytes());
+  EXPECT_EQ(*resolve("77", run.path()), snapshot);
+}
+
+TEST(Proc, AnUnreadableMapsFileCountsAsMapped) { EXPECT_TRUE(maps_inode(4194305, 1)); }
+
+}  // namespace
+}  // namespace heapster::reader

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+//
+// Each format is read by the program that users read it with: promtool, ms_print, a JSON parser.
+
+#include "report/formats.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "program.h"
+#include "reader/load.h"
+#include "synthetic.h"
+
+namespace heapster::report {
+namespace {
+
+reader::Snapshot loaded(const test::Segment& segment) { return *reader::load(reader::MemorySource(segment.bytes())); }
+reader::Snapshot busy() { return loaded(test::busy_segment()); }
+
+nlohmann::json json_of(const test::Segment& segment) { return nlohmann::json::parse(render_json(loaded(segment))); }
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(Json, HasTheShapeThatIsPromised) {
+  const auto json = json_of(test::busy_segment());
+  EXPECT_EQ(json["schema"], "heapster/1");
+  EXPECT_EQ(json["process"]["pid"], 4242);
+  EXPECT_EQ(json["process"]["start_time"], 1'700'000'000.0);
+  EXPECT_EQ(json["process"]["state"], "exited");
+  EXPECT_EQ(json["stats"]["alloc_count"], 2540);
+  EXPECT_EQ(json["stats"]["realloc_shrink_avg"], nullptr);
+  EXPECT_EQ(json["scopes"], nlohmann::json::array());
+  EXPECT_EQ(json["coverage"]["verdict"], "full");
+  EXPECT_EQ(json["coverage"]["reasons"], nlohmann::json::array());
+  EXPECT_EQ(json["threads"][1]["tid"], 4243);
+  EXPECT_EQ(json["threads"][1]["stats"]["use_max"], nullptr);
+  EXPECT_EQ(json["notes"][0]["name"], "option_refused");
+  EXPECT_EQ(json["timeline"]["columns"][0], "time");
+  EXPECT_EQ(json["timeline"]["points"].size(), 20u);
+}
+
+TEST(Json, HistogramsAre64CountsAndWhatIsBesides) {
+  test::Segment segment;
+  segment.add_slot(1, "a");
+  test::count_malloc(segment.now(0), 0, 24);
+  test::count_malloc(segment.now(0), 64, 72);
+  segment.live_at_peak(7) = {5, 360};
+  const auto stats = json_of(segment)["stats"];
+  EXPECT_EQ(stats["alloc_histogram_zero"], 1);
+  EXPECT_EQ(stats["alloc_histogram"][6], 1);
+  EXPECT_EQ(stats["alloc_histogram_bytes"][6], 64);
+  EXPECT_EQ(stats["live_histogram"][4], 1);
+  EXPECT_EQ(stats["live_at_peak_histogram"][6], 5);
+  for (const char* name :
+       {"alloc", "dealloc", "realloc_growth", "realloc_shrink", "realloc_move", "live", "live_at_peak"}) {
+    EXPECT_EQ(stats[std::string(name) + "_histogram"].size(), 64u) << name;
+    EXPECT_EQ(stats[std::string(name) + "_histogram_bytes"].size(), 64u) << name;
+    EXPECT_TRUE(stats[std::string(name) + "_histogram_zero"].is_number()) << name;
+  }
+}
+
+TEST(Json, WhatAFileLacksIsNullAndWhatWeDoNotKnowIsListed) {
+  test::Segment segment = test::busy_segment();
+  std::strcpy(segment.field("alloc").name, "mystery");
+  const auto json = json_of(segment);
+  EXPECT_EQ(json["stats"]["alloc_count"], nullptr);
+  EXPECT_EQ(json["stats"]["alloc_histogram"], nullptr);
+  EXPECT_EQ(json["stats"]["slack"], nullptr);
+  EXPECT_EQ(json["unknown"][0]["name"], "mystery");
+  EXPECT_EQ(json["unknown"][0]["count"], 2540);
+}
+
+TEST(Json, SurvivesBytesThatAreNotText) {
+  test::Segment segment;
+  segment.add_text(Text::k_command, std::string_view("a\xff\xfe\0\"b\n\0", 8));
+  const auto command = json_of(segment)["process"]["command"];
+  EXPECT_EQ(command[0], "a\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(command[1], "\"b\n");
+}
+
+TEST(Csv, IsOneLongTable) {
+  const auto lines = lines_of(render_csv(busy()));
+  EXPECT_EQ(lines.front(), "name,unit,kind,low,high,value");
+  for (const std::string& line : lines) EXPECT_EQ(std::count(line.begin(), line.end(), ','), 5) << line;
+  const auto has = [&](const char* line) { return std::find(lines.begin(), lines.end(), line) != lines.end(); };
+  EXPECT_TRUE(has("alloc_count,calls,flow,,,2540"));
+  EXPECT_TRUE(has("realloc_shrink_avg,bytes,ratio,,,"));
+  EXPECT_TRUE(has("alloc_histogram,calls,flow,64,127,1000"));
+  EXPECT_TRUE(has("alloc_histogram_bytes,bytes,flow,64,127,100000"));
+}
+
+TEST(OpenMetrics, PassesPromtool) {
+  const auto ran = test::run_shell("promtool check metrics", render_openmetrics(busy()));
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out + ran.err, "");
+}
+
+TEST(OpenMetrics, PassesPromtoolWithHostileLabels) {
+  test::Segment segment = test::busy_segment();
+  segment.add_text(Text::k_label, "quote \" back \\ line \n byte \xff");
+  const std::string text = render_openmetrics(loaded(segment));
+  EXPECT_NE(text.find("label=\"quote \\\" back \\\\ line ? byte ?\""), std::string::npos);
+  EXPECT_EQ(test::run_shell("promtool check metrics", text).code, 0);
+}
+
+// Prometheus's own OpenMetrics parser; importing wants a time on each sample, and a directory.
+TEST(OpenMetrics, IsImportedByPrometheus) {
+  std::string timed;
+  for (const std::string& line : lines_of(render_openmetrics(busy())))
+    timed += line.starts_with('#') ? line + "\n" : line + " 1700000000\n";
+  const auto ran = test::run_shell(
+      "d=$(mktemp -d); cat >$d/in; promtool tsdb create-blocks-from openmetrics $d/in $d; c=$?; "
+      "rm -r $d; exit $c",
+      timed);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+}
+
+// What promtool does not ask for: no family twice, TYPE before UNIT before HELP, the end marked.
+TEST(OpenMetrics, KeepsTheRulesOfVersionOne) {
+  const std::string text = render_openmetrics(busy());
+  EXPECT_TRUE(text.ends_with("\n# EOF\n"));
+  std::vector<std::string> families;
+  std::string last;
+  for (const std::string& line : lines_of(text)) {
+    std::istringstream words(line);
+    std::string hash, kind, name;
+    words >> hash >> kind >> name;
+    if (hash != "#") {
+      EXPECT_TRUE(line.starts_with(families.back())) << line;
+      EXPECT_EQ(last, "HELP");
+      continue;
+    }
+    if (kind == "TYPE") {
+      EXPECT_EQ(std::count(families.begin(), families.end(), name), 0) << name;
+      families.push_back(name);
+    } else if (kind == "UNIT") {
+      EXPECT_EQ(last, "TYPE");
+      EXPECT_TRUE(name.ends_with(line.substr(line.rfind(' ') + 1))) << line;
+    }
+    last = kind;
+  }
+  EXPECT_GT(families.size(), 20u);
+}
+
+TEST(OpenMetrics, BucketsAreCumulativeWithCanonicalBounds) {
+  const auto lines = lines_of(render_openmetrics(busy()));
+  const auto has = [&](const std::string& text) {
+    return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) { return line.ends_with(text); });
+  };
+  EXPECT_TRUE(has(",le=\"0.0\"} 0"));
+  EXPECT_TRUE(has(",le=\"31.0\"} 1500"));
+  EXPECT_TRUE(has(",le=\"127.0\"} 2500"));
+  EXPECT_TRUE(has(",le=\"1.048575e+06\"} 2540"));
+  EXPECT_TRUE(has(",le=\"+Inf\"} 2540"));
+}
+
+TEST(Massif, IsReadByMsPrint) {
+  const auto ran = test::run_shell("ms_print /dev/stdin", render_massif(busy()));
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("Number of snapshots: 23"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("(peak)"), std::string::npos);
+  EXPECT_NE(ran.out.find("4,140,320"), std::string::npos);
+}
+
+TEST(Massif, StandsWithoutATimeline) {
+  EXPECT_EQ(test::run_shell("ms_print /dev/stdin", render_massif(loaded(test::Segment()))).code, 0);
+}
+
+}  // namespace
+}  // namespace heapster::report
