@@ -15,33 +15,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-<<<<<<< HEAD
-# Prints the packages whose file or command (the word before the colon) is missing.
-missing() {
-  for need in "$@"; do
-    thing=${need%%:*}
-    command -v "$thing" >/dev/null 2>&1 || [ -e "$thing" ] || printf '%s ' "${need#*:}"
-  done
-}
-
-# Without the first list nothing runs; without the second a row or a column is left out, which the report says.
-install_needs() {
-  memusage=/usr/lib/$(uname -m)-linux-gnu/libmemusage.so
-  required=$(missing cmake:cmake ninja:ninja-build g++:g++ /usr/bin/python3:python3)
-  optional=$(missing perl:perl sqlite3:sqlite3 heaptrack:heaptrack "$memusage:libc-devtools")
-  [ -n "$required$optional" ] || return 0
-  if [ "$(id -u)" = 0 ]; then
-    # shellcheck disable=SC2086 # a list of words
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $required $optional; } >&2 || true
-    required=$(missing cmake:cmake ninja:ninja-build g++:g++ /usr/bin/python3:python3)
-  else
-    echo "bench.sh: some packages are missing: apt-get install $required$optional" >&2
-  fi
-  [ -z "$required" ] || { echo "bench.sh: cannot run without: $required" >&2; exit 1; }
-}
-
-=======
->>>>>>> bench
 # Quiet unless it fails.
 build_parts() {
   mkdir -p build/bench
@@ -55,11 +28,7 @@ build_parts() {
 case " $* " in
   *" --help "* | *" -h "*) exec /usr/bin/python3 tools/bench_measure.py --help ;;
 esac
-<<<<<<< HEAD
-install_needs
-=======
 tools/packages.sh build bench || echo "bench.sh: going on without; what cannot be measured is left out" >&2
->>>>>>> bench
 build_parts
 case " $* " in
   *" --heapster"*) ;;

@@ -148,13 +148,9 @@ def measure_startup(bench):
         return {}
     environments = bench.some_subjects("bare", "pass-through", "heapster")
     if "heapster" in environments:
-<<<<<<< HEAD
-        environments["heapster, snapshot"] = environments["heapster"] | {"HEAPSTER_OUT": f"{bench.scratch}/true.heap"}
-=======
         # A new name each time, as in real life: ext4 makes a rename over an existing file wait for the disk.
         pattern = {"HEAPSTER_OUT": f"{bench.scratch}/true.%p.heap"}
         environments["heapster, snapshot"] = environments["heapster"] | pattern
->>>>>>> bench
     return spawn(bench, "startup", bench.options.startups, environments, ["/bin/true"])
 
 

@@ -37,10 +37,6 @@
 #include <cstring>
 #include <latch>
 #include <random>
-<<<<<<< HEAD
-#include <ranges>
-=======
->>>>>>> bench
 #include <thread>
 #include <vector>
 
@@ -148,17 +144,10 @@ void settle_on(int processor) {
 }
 
 Round judged(const std::vector<Span>& spans) {
-<<<<<<< HEAD
-  const auto [first_start, last_start] = std::ranges::minmax(spans | std::views::transform(&Span::start));
-  const auto [first_end, last_end] = std::ranges::minmax(spans | std::views::transform(&Span::end));
-  const Nanoseconds taken = last_end - first_start;
-  return {taken, (first_end - last_start) / taken};
-=======
   const auto start = std::ranges::minmax_element(spans, {}, &Span::start);
   const auto end = std::ranges::minmax_element(spans, {}, &Span::end);
   const Nanoseconds taken = end.max->end - start.min->start;
   return {taken, (end.min->end - start.max->start) / taken};
->>>>>>> bench
 }
 
 // Each thread warms its caches (the allocator's and the subject's) before it waits for the others.
