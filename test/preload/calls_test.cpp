@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//
+// What each call counts as: the table of docs/counters.md, row by row. The program's own start-up
+// allocates, too; a run that does nothing else tells how much, and is subtracted.
+
+#include <gtest/gtest.h>
+
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+const std::string kSubject = program_path("subject");
+
+// The figures of a scenario beyond those of the one that does nothing.
+class Beyond {
+ public:
+  explicit Beyond(const std::string& scenario) {
+    Sandbox idle;
+    idle.run_measured({kSubject, "nothing"});
+    before_ = idle.snapshot();
+    Sandbox sandbox;
+    ended_ = sandbox.run_measured({kSubject, scenario});
+    after_ = sandbox.snapshot();
+  }
+  int64_t operator[](const std::string& name) const { return figure(after_, name) - figure(before_, name); }
+  int64_t in_bucket_of(uint64_t size) const {
+    return allocated_in_bucket_of(after_, size) - allocated_in_bucket_of(before_, size);
+  }
+  const Ended& ended() const { return ended_; }
+  const reader::Snapshot& snapshot() const { return after_; }
+
+ private:
+  reader::Snapshot before_, after_;
+  Ended ended_;
+};
+
+TEST(Calls, EachAllocatingCallCountsOnce) {
+  const Beyond beyond("each-call");
+  EXPECT_EQ(beyond.ended().exit_code, 0);
+  EXPECT_EQ(beyond["alloc_count"], 14);
+  EXPECT_EQ(beyond["alloc_sum"], 8 * 100 + 128 + 1 + 100 + 100 + 11 + 0);
+  EXPECT_EQ(beyond["dealloc_count"], 14);
+  EXPECT_EQ(beyond["use_curr"], 0);
+  EXPECT_EQ(beyond["realloc_count"], 0);
+  EXPECT_EQ(beyond.in_bucket_of(0), 1);
+}
+
+TEST(Calls, EachFreeingCallCountsOnce) {
+  const Beyond beyond("frees");
+  EXPECT_EQ(beyond.ended().exit_code, 0);
+  EXPECT_EQ(beyond["alloc_count"], 4);
+  EXPECT_EQ(beyond["dealloc_count"], 4) << "realloc(p, 0), cfree, free_sized, free_aligned_sized";
+  EXPECT_EQ(beyond["free_null_count"], 5);
+  EXPECT_EQ(beyond["realloc_fail_count"], 0);
+  EXPECT_EQ(beyond["use_curr"], 0);
+}
+
+TEST(Calls, FailuresCountAsSuchAndChangeNothingElse) {
+  const Beyond beyond("failures");
+  EXPECT_EQ(beyond.ended().exit_code, 0) << "a result or errno differs from libc's";
+  EXPECT_EQ(beyond["alloc_fail_count"], 3) << "malloc, calloc, posix_memalign";
+  EXPECT_EQ(beyond["alloc_invalid_count"], 2) << "posix_memalign, memalign";
+  EXPECT_EQ(beyond["realloc_fail_count"], 2) << "reallocarray overflow, realloc";
+  EXPECT_EQ(beyond["alloc_count"], 2);
+  EXPECT_EQ(beyond["use_curr"], 0);
+}
+
+TEST(Calls, ReallocationsFallIntoTheirClasses) {
+  const Beyond beyond("reallocs");
+  ASSERT_EQ(beyond.ended().exit_code, 0);
+  const auto known = facts(beyond.ended().out);
+  ASSERT_EQ(known.size(), 11u);
+  for (const auto& [name, value] : known) EXPECT_EQ(beyond[name], value) << name;
+  EXPECT_EQ(beyond["realloc_in_place_count"], beyond["realloc_count"] - known.at("realloc_move_count"));
+  EXPECT_EQ(beyond["realloc_growth_moved_count"] + beyond["realloc_shrink_moved_count"],
+            known.at("realloc_move_count"));
+  // At rest both ways of telling what is live agree, in sum and by size.
+  EXPECT_EQ(figure(beyond.snapshot(), "use_curr"),
+            figure(beyond.snapshot(), "usable_sum") + figure(beyond.snapshot(), "realloc_growth_sum") -
+                figure(beyond.snapshot(), "dealloc_sum") - figure(beyond.snapshot(), "realloc_shrink_sum"));
+  EXPECT_EQ(figure(beyond.snapshot(), "use_curr"), *beyond.snapshot().stats.live().bytes().value());
+}
+
+TEST(Calls, PeakOfOneThreadIsExact) {
+  const Beyond beyond("peak");
+  const auto known = facts(beyond.ended().out);
+  ASSERT_EQ(known.size(), 2u);
+  EXPECT_EQ(beyond["use_max"], known.at("use_max"));
+  EXPECT_EQ(beyond["use_curr"], known.at("use_curr"));
+  EXPECT_EQ(figure(beyond.snapshot(), "use_max_error"), 0);
+}
+
+TEST(Calls, TemporaryBlocksAreThoseFreedBeforeTheNextAllocation) {
+  const Beyond beyond("temporary");
+  EXPECT_EQ(beyond["temporary_count"], 1001) << "the thousand, and the last of the second thousand";
+}
+
+TEST(Calls, SizesFallIntoPowerOfTwoBuckets) {
+  const Beyond beyond("sizes");
+  EXPECT_EQ(beyond.in_bucket_of(0), 100);
+  EXPECT_EQ(beyond.in_bucket_of(1), 200);
+  EXPECT_EQ(beyond.in_bucket_of(1023), 400);
+  EXPECT_EQ(beyond.in_bucket_of(1024), 300);
+  EXPECT_EQ(beyond.in_bucket_of(1 << 20), 1);
+  EXPECT_EQ(beyond["live_count"], 1001);
+}
+
+}  // namespace
+}  // namespace heapster::test

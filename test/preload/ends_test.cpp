@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// However a program ends, its numbers are there: in a snapshot, or for kills in the segment that
+// it leaves behind. And it ends as it would have ended without us.
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+const std::string kSubject = program_path("subject");
+constexpr uint64_t kSize = 100;  // of the thousand blocks of every scenario
+
+int64_t idle_in_bucket() {
+  Sandbox sandbox;
+  sandbox.run_measured({kSubject, "nothing"});
+  return allocated_in_bucket_of(sandbox.snapshot(), kSize);
+}
+
+struct Way {
+  const char* scenario;
+  int signal;  // 0: it exits with 7
+};
+
+class Ends : public testing::TestWithParam<Way> {};
+
+TEST_P(Ends, LeavesExactNumbers) {
+  const Way way = GetParam();
+  Sandbox sandbox;
+  const Ended ended = sandbox.run_measured({kSubject, way.scenario});
+  EXPECT_EQ(ended.out, "");
+  EXPECT_EQ(ended.err, "");
+  const auto left = reader::list(sandbox.run_directory());
+  ASSERT_TRUE(left);
+  if (way.signal == 0) {
+    EXPECT_EQ(ended.exit_code, 7);
+    EXPECT_TRUE(left->found.empty()) << "a segment stayed behind";
+    const auto snapshot = sandbox.snapshot();
+    EXPECT_EQ(snapshot.process.life, reader::Life::kExited);
+    EXPECT_GE(allocated_in_bucket_of(snapshot, kSize), 1000);
+    EXPECT_GT(snapshot.process.ending.max_rss_bytes, 0u);
+  } else {
+    EXPECT_EQ(ended.signal, way.signal);
+    EXPECT_TRUE(sandbox.snapshots().empty());
+    ASSERT_EQ(left->found.size(), 1u);
+    const auto& snapshot = left->found[0].snapshot;
+    EXPECT_EQ(snapshot.process.life, reader::Life::kDead);
+    EXPECT_EQ(allocated_in_bucket_of(snapshot, kSize), 1000 + idle_in_bucket());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Ends,
+                         testing::Values(Way{"return", 0}, Way{"exit", 0}, Way{"_exit", 0}, Way{"_Exit", 0},
+                                         Way{"quick_exit", 0}, Way{"exit-in-thread", 0}, Way{"exit-in-handler", 0},
+                                         Way{"last-thread", 0}, Way{"abort", SIGABRT}, Way{"kill", SIGKILL},
+                                         Way{"terminate", SIGTERM}),
+                         [](const auto& info) {
+                           std::string name = info.param.scenario;
+                           for (char& letter : name) letter = letter == '-' ? '0' : letter == '_' ? 'U' : letter;
+                           return name;
+                         });
+
+TEST(End, WhatDestructorsFreeIsNotLeaked) {
+  Sandbox idle, sandbox;
+  idle.run_measured({kSubject, "nothing"});
+  sandbox.run_measured({kSubject, "destructors"});
+  EXPECT_EQ(figure(sandbox.snapshot(), "live_count"), figure(idle.snapshot(), "live_count"));
+}
+
+TEST(End, AnExecSavesTheEarlierImage) {
+  Sandbox sandbox;
+  const Ended ended = sandbox.run_measured({kSubject, "exec", "/bin/sh", "-c", "exec " + kSubject + " return"});
+  EXPECT_EQ(ended.exit_code, 7);
+  const auto found = sandbox.snapshots();
+  ASSERT_EQ(found.size(), 3u) << "subject, sh, subject again";
+  int replaced = 0;
+  for (const auto& image : found) {
+    replaced += image.snapshot.process.life == reader::Life::kReplaced;
+    EXPECT_EQ(image.snapshot.process.identity.pid, found[0].snapshot.process.identity.pid);
+  }
+  EXPECT_EQ(replaced, 2);
+  EXPECT_TRUE(reader::list(sandbox.run_directory())->found.empty());
+}
+
+TEST(End, AnExecIntoSomethingUnmeasuredIsShownAsReplaced) {
+  Sandbox sandbox;
+  Background background(sandbox, {kSubject, "exec", "/usr/bin/env", "-i", "/bin/cat"}, sandbox.measured());
+  EXPECT_TRUE(eventually([&] {
+    const auto listing = reader::list(sandbox.run_directory());
+    return listing && listing->found.size() == 1 && listing->found[0].snapshot.process.life == reader::Life::kReplaced;
+  }));
+}
+
+}  // namespace
+}  // namespace heapster::test

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+//
+// The segment while the program runs, snapshots on demand, names, options, and what happens where
+// the segment cannot be had.
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "reader/dump.h"
+#include "reader/load.h"
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kSubject = program_path("subject");
+
+// The live segment of a process.
+std::string segment_of(const Sandbox& sandbox, pid_t pid) {
+  const auto path = reader::resolve(std::to_string(pid), sandbox.run_directory());
+  return path ? *path : "";
+}
+
+TEST(Segment, IsReadFromOutsideWhileTheProgramRuns) {
+  Sandbox sandbox;
+  Background background(sandbox, {kSubject, "stay"}, sandbox.measured());
+  ASSERT_EQ(background.line(), "ready");
+  const auto snapshot = reader::load(segment_of(sandbox, background.pid()));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_EQ(snapshot->process.life, reader::Life::kRunning);
+  EXPECT_EQ(snapshot->process.executable, fs::canonical(kSubject));
+  EXPECT_EQ(snapshot->process.command, (std::vector<std::string>{kSubject, "stay"}));
+  EXPECT_GE(allocated_in_bucket_of(*snapshot, 100), 1000);
+  EXPECT_EQ(coverage(*snapshot).verdict, "full");
+}
+
+TEST(Segment, IsPrivateToItsOwner) {
+  Sandbox sandbox;
+  fs::remove(sandbox.run_directory());
+  Background background(sandbox, {kSubject, "stay"}, sandbox.measured());
+  ASSERT_EQ(background.line(), "ready");
+  struct stat status {};
+  ASSERT_EQ(stat(sandbox.run_directory().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0700u);
+  ASSERT_EQ(stat(segment_of(sandbox, background.pid()).c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  EXPECT_LE(status.st_blocks * 512, 256 * 1024);
+}
+
+TEST(Segment, LeavesNoDescriptorAndNoThreadBehind) {
+  Sandbox sandbox;
+  Background background(sandbox, {kSubject, "stay"}, sandbox.measured());
+  ASSERT_EQ(background.line(), "ready");
+  const std::string proc = "/proc/" + std::to_string(background.pid());
+  std::vector<std::string> descriptors;
+  for (const auto& entry : fs::directory_iterator(proc + "/fd")) descriptors.push_back(entry.path().filename());
+  std::sort(descriptors.begin(), descriptors.end());
+  EXPECT_EQ(descriptors, (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_EQ(std::distance(fs::directory_iterator(proc + "/task"), fs::directory_iterator()), 1);
+}
+
+TEST(Segment, TimelineCoversTheWholeLifeInAtMost512Points) {
+  Sandbox sandbox;
+  Background background(sandbox, {kSubject, "full-speed"}, sandbox.measured());
+  ASSERT_EQ(background.line(), "ready");
+  const auto points = [&]() -> std::vector<std::vector<int64_t>> {
+    const auto snapshot = reader::load(segment_of(sandbox, background.pid()));
+    return snapshot ? snapshot->timeline.points : std::vector<std::vector<int64_t>>();
+  };
+  // The interval has doubled once at least when the points become fewer.
+  size_t most = 0;
+  ASSERT_TRUE(eventually([&] {
+    const size_t now = points().size();
+    EXPECT_LE(now, 512u);
+    const bool thinned = now + 100 < most;
+    most = std::max(most, now);
+    return thinned;
+  }));
+  background.say("stop\n");
+  EXPECT_EQ(background.wait().exit_code, 0);
+  const auto timeline = sandbox.snapshot().timeline.points;
+  ASSERT_GT(timeline.size(), 200u);
+  EXPECT_LT(timeline.front()[0], timeline.back()[0] / 50) << "the beginning is still there";
+  for (size_t i = 1; i < timeline.size(); ++i) EXPECT_GT(timeline[i][0], timeline[i - 1][0]);
+}
+
+TEST(Signal, WritesNumberedSnapshotsWhileEightThreadsAllocate) {
+  Sandbox sandbox;
+  Background background(sandbox, {kSubject, "full-speed"}, sandbox.measured());
+  ASSERT_EQ(background.line(), "ready");
+  const std::string stem = sandbox.path("heapster.subject." + std::to_string(background.pid()));
+  for (int i = 1; i <= 20; ++i) {
+    const std::string path = stem + "." + std::to_string(i) + ".heap";
+    background.send(SIGUSR1);
+    ASSERT_TRUE(eventually([&] { return fs::exists(path); })) << path;
+    const auto snapshot = reader::load(path);
+    ASSERT_TRUE(snapshot) << snapshot.error().text;
+    EXPECT_EQ(snapshot->process.life, reader::Life::kRunning);
+    EXPECT_GE(figure(*snapshot, "use_curr"), 0);
+    EXPECT_LT(figure(*snapshot, "use_curr"), 1 << 20);
+  }
+  background.say("stop\n");
+  EXPECT_EQ(background.wait().exit_code, 0);
+  EXPECT_TRUE(fs::exists(stem + ".heap"));
+  for (const auto& entry : fs::directory_iterator(sandbox.directory())) {
+    EXPECT_FALSE(entry.path().filename().string().starts_with(".heapster.")) << "half a file: " << entry.path();
+  }
+}
+
+TEST(Signal, CanBeAnotherOneOrNone) {
+  Sandbox sandbox;
+  auto variables = sandbox.measured();
+  variables["HEAPSTER_SIGNAL"] = "RTMIN+3";
+  Background background(sandbox, {kSubject, "stay"}, variables);
+  ASSERT_EQ(background.line(), "ready");
+  background.send(34 + 3);
+  EXPECT_TRUE(eventually([&] { return sandbox.snapshots().size() == 1; }));
+  background.send(SIGUSR1);
+  EXPECT_EQ(background.wait().signal, SIGUSR1);
+  variables["HEAPSTER_SIGNAL"] = "none";
+  Background plain(sandbox, {kSubject, "stay"}, variables);
+  ASSERT_EQ(plain.line(), "ready");
+  plain.send(SIGUSR1);
+  EXPECT_EQ(plain.wait().signal, SIGUSR1);
+}
+
+TEST(Signal, LeavesADispositionThatIsNotTheDefaultAlone) {
+  Sandbox sandbox;
+  const auto ended = sandbox.run_measured({"/bin/sh", "-c", "trap '' USR1; exec " + kSubject + " return"});
+  EXPECT_EQ(ended.exit_code, 7);
+  bool noted = false;
+  for (const auto& found : sandbox.snapshots()) noted = noted || has_note(found.snapshot, "signal_taken");
+  EXPECT_TRUE(noted);
+}
+
+TEST(Dump, CopiesALiveSegmentWithoutTouchingTheProcess) {
+  Sandbox sandbox;
+  Background background(sandbox, {kSubject, "stay"}, sandbox.measured());
+  ASSERT_EQ(background.line(), "ready");
+  const std::string segment = segment_of(sandbox, background.pid());
+  const std::string before = read_file(segment);
+  ASSERT_TRUE(reader::dump(segment, sandbox.path("dump.heap")));
+  EXPECT_TRUE(read_file(segment) == before);
+  const auto live = reader::load(segment);
+  const auto dumped = reader::load(sandbox.path("dump.heap"));
+  ASSERT_TRUE(live && dumped);
+  EXPECT_EQ(figure(*dumped, "alloc_count"), figure(*live, "alloc_count"));
+  EXPECT_EQ(figure(*dumped, "use_curr"), figure(*live, "use_curr"));
+}
+
+TEST(Names, FollowThePattern) {
+  Sandbox sandbox;
+  sandbox.run_measured({kSubject, "nothing"}, {{"HEAPSTER_OUT", "a-%e-%n-%%-%q.heap"}});
+  EXPECT_TRUE(fs::exists(sandbox.path("a-subject-0-%-%q.heap")));
+  sandbox.run_measured({kSubject, "nothing"}, {{"HEAPSTER_OUT", sandbox.path("absolute")}});
+  EXPECT_TRUE(fs::exists(sandbox.path("absolute")));
+}
+
+TEST(Names, NoneMeansNoSnapshot) {
+  Sandbox sandbox;
+  sandbox.run_measured({kSubject, "nothing"}, {{"HEAPSTER_OUT", "none"}});
+  EXPECT_TRUE(sandbox.snapshots().empty());
+  EXPECT_TRUE(reader::list(sandbox.run_directory())->found.empty());
+}
+
+TEST(Options, NonsenseIsKeptAndHarmsNothing) {
+  Sandbox sandbox;
+  const Ended ended = sandbox.run_measured({kSubject, "return"}, {{"HEAPSTER_SIGNAL", "NONSENSE"},
+                                                                 {"HEAPSTER_FOLLOW", "maybe"},
+                                                                 {"HEAPSTER_ROOT", "x.y"},
+                                                                 {"HEAPSTER_LABEL", std::string(5000, 'l')},
+                                                                 {"HEAPSTER_STAKCS", "512K"}});
+  EXPECT_EQ(ended.exit_code, 7);
+  EXPECT_EQ(ended.err, "");
+  const auto snapshot = sandbox.snapshot();
+  EXPECT_TRUE(has_note(snapshot, "option_refused"));
+  EXPECT_GE(snapshot.process.refused.size(), 4u);
+}
+
+TEST(Options, LabelAndVerboseDoWhatTheySay) {
+  Sandbox sandbox;
+  const Ended ended =
+      sandbox.run_measured({kSubject, "return"}, {{"HEAPSTER_LABEL", "blue"}, {"HEAPSTER_VERBOSE", "1"}});
+  EXPECT_EQ(sandbox.snapshot().process.label, "blue");
+  EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 2) << ended.err;
+}
+
+// Where the file cannot be had, the program runs as ever and the snapshot says why.
+struct Lack {
+  const char* note;
+  const char* run_directory;
+  const char* limit;  // a shell line before the program
+};
+
+class Lacking : public testing::TestWithParam<Lack> {};
+
+TEST_P(Lacking, CountsInPrivateMemory) {
+  const Lack lack = GetParam();
+  Sandbox sandbox;
+  Variables variables;
+  if (lack.run_directory != nullptr) variables["HEAPSTER_RUN_DIR"] = lack.run_directory;
+  variables["HEAPSTER_SIGNAL"] = "none";
+  variables.merge(sandbox.measured());
+  // The limit is set before the preload comes in, and the snapshot's own size is within it.
+  std::string preload = variables["LD_PRELOAD"];
+  variables.erase("LD_PRELOAD");
+  const std::string script =
+      std::string(lack.limit) + " exec env LD_PRELOAD=" + preload + " HEAPSTER_OUT=%e.heap " + kSubject + " return";
+  const Ended ended = sandbox.run({"/bin/sh", "-c", script}, variables);
+  EXPECT_EQ(ended.exit_code, 7);
+  EXPECT_EQ(ended.err, "");
+  const auto snapshot = reader::load(sandbox.path("subject.heap"));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_TRUE(has_note(*snapshot, lack.note));
+  EXPECT_GE(allocated_in_bucket_of(*snapshot, 100), 1000);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Lacking,
+                         testing::Values(Lack{"no_run_directory", "/nowhere/at/all", ""},
+                                         Lack{"no_run_directory", "/proc/self", ""},
+                                         Lack{"not_on_tmpfs", "/var/tmp/heapster-test-disk", ""},
+                                         Lack{"file_size_limit", nullptr, "ulimit -f 2000;"},
+                                         Lack{"segment_refused", nullptr, "ulimit -n 3;"}),
+                         [](const auto& info) { return std::string(info.param.note) + std::to_string(info.index); });
+
+}  // namespace
+}  // namespace heapster::test

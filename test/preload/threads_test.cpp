@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// Threads: sums stay exact while shards are handed from thread to thread, levels stay inside the
+// bound that is printed.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+const std::string kSubject = program_path("subject");
+
+reader::Snapshot measured(const Words& words) {
+  Sandbox sandbox;
+  Words command = {kSubject};
+  command.insert(command.end(), words.begin(), words.end());
+  EXPECT_EQ(sandbox.run_measured(command).exit_code, 0);
+  return sandbox.snapshot();
+}
+
+// Each thread costs the same, so counts must lie on a line: any lost or doubled one breaks it.
+TEST(Threads, ManyShortOnesHaveExactTotals) {
+  const auto none = measured({"generations", "0"});
+  const auto some = measured({"generations", "500"});
+  const auto many = measured({"generations", "5500"});
+  const auto per_thread = [&](const std::string& name) {
+    const int64_t first = figure(some, name) - figure(none, name);
+    EXPECT_EQ((figure(many, name) - figure(none, name)), 11 * first) << name;
+    return first / 500;
+  };
+  EXPECT_GE(per_thread("alloc_count"), 10);
+  EXPECT_EQ(per_thread("alloc_count"), per_thread("dealloc_count"));
+  EXPECT_LE(many.process.slots_used, 4u) << "one after the other, they share a slot or two";
+}
+
+TEST(Threads, BlocksHandedOverKeepLevelsInsideTheBound) {
+  Sandbox sandbox;
+  const Ended ended = sandbox.run_measured({kSubject, "handover"});
+  const auto known = facts(ended.out);
+  const auto snapshot = sandbox.snapshot();
+  const int64_t fixed = figure(measured({"nothing"}), "use_max");
+  EXPECT_GE(figure(snapshot, "use_max"), fixed);
+  EXPECT_LE(figure(snapshot, "use_max"),
+            fixed + known.at("bound") + 10000 + figure(snapshot, "use_max_error"));
+  EXPECT_GT(figure(snapshot, "use_max_error"), 0);
+  EXPECT_LE(figure(snapshot, "use_max_error"), 3 * 65536);
+  EXPECT_EQ(figure(snapshot, "use_curr"), *snapshot.stats.live().bytes().value());
+}
+
+TEST(Threads, EachHasItsOwnFigures) {
+  const auto snapshot = measured({"named"});
+  const auto of = [&](const std::string& name) {
+    const auto thread = std::find_if(snapshot.threads.begin(), snapshot.threads.end(),
+                                     [&](const reader::Thread& t) { return t.name == name; });
+    return thread == snapshot.threads.end() ? -1 : figure(thread->stats, "alloc_count");
+  };
+  EXPECT_EQ(snapshot.threads.size(), 3u);
+  EXPECT_GE(of("subject"), 1) << "the main thread";
+  int64_t sum = 0;
+  std::vector<int64_t> counts;
+  for (const auto& thread : snapshot.threads) {
+    counts.push_back(figure(thread.stats, "alloc_count"));
+    sum += counts.back();
+  }
+  EXPECT_EQ(sum, figure(snapshot, "alloc_count"));
+  EXPECT_EQ(std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n >= 5000; }), 1);
+  EXPECT_EQ(std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n >= 100 && n < 200; }), 1);
+}
+
+TEST(Threads, WhatTheyFreeAfterTheirEndIsCounted) {
+  const auto before = measured({"nothing"});
+  const auto snapshot = measured({"late-frees"});
+  const int64_t leaked = figure(snapshot, "live_count") - figure(before, "live_count");
+  EXPECT_LT(leaked, 20) << "600 blocks were freed by destructors of thread-specific data";
+}
+
+TEST(Threads, ACrowdLargerThanTheFirstMappingIsCountedApart) {
+  const auto snapshot = measured({"crowd", "100"});
+  EXPECT_GE(snapshot.process.slots_used, 100u);
+  EXPECT_GE(allocated_in_bucket_of(snapshot, 24), 100 * 100);
+  EXPECT_FALSE(has_note(snapshot, "shards_shared"));
+}
+
+}  // namespace
+}  // namespace heapster::test

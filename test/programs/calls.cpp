@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//
+// Each allocating call, in known numbers, and what became of reallocations as the program itself
+// can tell by malloc_usable_size and pointers.
+
+#include <dlfcn.h>
+#include <malloc.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "scenario.h"
+
+namespace scenario {
+
+namespace {
+
+// Volatile, so that no call is merged, moved or foreseen to fail.
+volatile size_t huge = SIZE_MAX / 2 + 1;
+volatile size_t one = 1;
+
+int nothing(int, char**) { return 0; }
+
+int each_call(int, char**) {
+  free(keep(malloc(100)));
+  free(keep(calloc(10, 10)));
+  free(keep(memalign(64, 100)));
+  free(keep(aligned_alloc(64, 128)));
+  void* block = nullptr;
+  if (posix_memalign(&block, 64, 100) == 0) free(keep(block));
+  free(keep(valloc(100)));
+  free(keep(pvalloc(100)));
+  free(keep(realloc(nullptr, 100)));
+  free(keep(reallocarray(nullptr, 10, 10)));
+  delete static_cast<char*>(keep(new char));
+  delete[] static_cast<char*>(keep(new char[100]));
+  operator delete(keep(operator new(100, std::align_val_t(128))), std::align_val_t(128));
+  free(keep(strdup("0123456789")));
+  free(keep(malloc(0)));
+  return 0;
+}
+
+int frees(int, char**) {
+  for (int i = 0; i < 5; ++i) free(nullptr);
+  void* block = keep(malloc(100));
+  if (realloc(block, 0) != nullptr) return 1;
+  const auto cfree = reinterpret_cast<void (*)(void*)>(dlsym(RTLD_DEFAULT, "cfree"));
+  const auto free_sized = reinterpret_cast<void (*)(void*, size_t)>(dlsym(RTLD_DEFAULT, "free_sized"));
+  const auto free_aligned = reinterpret_cast<void (*)(void*, size_t, size_t)>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
+  if (cfree == nullptr || free_sized == nullptr || free_aligned == nullptr) return 1;
+  cfree(keep(malloc(100)));
+  free_sized(keep(malloc(100)), 100);
+  free_aligned(keep(aligned_alloc(64, 128)), 64, 128);
+  return 0;
+}
+
+// errno and results as libc alone would give them.
+int failures(int, char**) {
+  errno = 0;
+  if (malloc(huge) != nullptr || errno != ENOMEM) return 1;
+  errno = 0;
+  if (calloc(huge, 4) != nullptr || errno != ENOMEM) return 2;
+  errno = 0;
+  if (reallocarray(nullptr, huge, 4) != nullptr || errno != ENOMEM) return 3;
+  void* block = malloc(100);
+  std::memset(block, 'x', 100);
+  errno = 0;
+  if (realloc(block, huge) != nullptr || errno != ENOMEM) return 4;
+  if (static_cast<char*>(block)[99] != 'x') return 5;
+  free(block);
+  void* untouched = &errno;
+  if (posix_memalign(&untouched, 3 * one, 8) != EINVAL || untouched != &errno) return 6;
+  if (posix_memalign(&untouched, 64, huge) != ENOMEM || untouched != &errno) return 7;
+  errno = 0;
+  if (memalign(huge + 1, 8) != nullptr || errno != EINVAL) return 8;
+  errno = 77;
+  free(malloc(10));
+  return errno == 77 ? 0 : 9;
+}
+
+// Reallocations of many kinds, classified here as semantics.md has it.
+int reallocs(int, char**) {
+  long long growth = 0, growth_sum = 0, shrink = 0, shrink_sum = 0, same = 0, moves = 0, move_sum = 0, asked = 0;
+  constexpr int kBlocks = 8;
+  void* blocks[kBlocks] = {};
+  uint64_t random = 42;
+  for (int i = 0; i < 20000; ++i) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    void*& block = blocks[(random >> 33) % kBlocks];
+    const size_t size = 1 + (random >> 40) % (i % 100 == 0 ? 300000 : 3000);
+    if (block == nullptr) {
+      block = malloc(size);
+      continue;
+    }
+    const size_t was = malloc_usable_size(block);
+    const auto before = reinterpret_cast<uintptr_t>(block);
+    block = realloc(block, size);
+    const size_t is = malloc_usable_size(block);
+    asked += static_cast<long long>(size);
+    if (is > was) ++growth, growth_sum += static_cast<long long>(is - was);
+    if (is < was) ++shrink, shrink_sum += static_cast<long long>(was - is);
+    if (is == was) ++same;
+    if (reinterpret_cast<uintptr_t>(block) != before) ++moves, move_sum += static_cast<long long>(was < is ? was : is);
+  }
+  long long live = 0;
+  for (void* block : blocks) live += static_cast<long long>(malloc_usable_size(block));
+  tell("realloc_growth_count", growth), tell("realloc_growth_sum", growth_sum);
+  tell("realloc_shrink_count", shrink), tell("realloc_shrink_sum", shrink_sum);
+  tell("realloc_same_count", same), tell("realloc_request_sum", asked);
+  tell("realloc_move_count", moves), tell("realloc_move_sum", move_sum);
+  tell("alloc_count", kBlocks), tell("use_curr", live), tell("live_count", kBlocks);
+  return 0;
+}
+
+// Live bytes go up and down by a computed sequence; the highest level is known exactly.
+int peak(int, char**) {
+  constexpr int kBlocks = 3000;
+  static void* blocks[kBlocks];
+  long long live = 0;
+  long long highest = 0;
+  uint64_t random = 7;
+  for (int i = 0; i < 200000; ++i) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    void*& block = blocks[(random >> 33) % kBlocks];
+    if (block != nullptr && (random >> 62) != 0) {
+      live -= static_cast<long long>(malloc_usable_size(block));
+      free(block);
+      block = nullptr;
+    } else if (block == nullptr) {
+      block = malloc((random >> 40) % 5000);
+      live += static_cast<long long>(malloc_usable_size(block));
+    }
+    if (live > highest) highest = live;
+  }
+  tell("use_max", highest), tell("use_curr", live);
+  return 0;
+}
+
+int temporary(int, char**) {
+  for (int i = 0; i < 1000; ++i) free(keep(malloc(50)));  // each freed before the next allocation
+  static void* blocks[1000];
+  for (void*& block : blocks) block = malloc(60);
+  for (void* block : blocks) free(block);  // only the last one is freed right after its allocation, in reverse none
+  return 0;
+}
+
+// Sizes whose buckets and quantiles can be computed by hand.
+int sizes(int, char**) {
+  for (int i = 0; i < 100; ++i) keep(malloc(0));
+  for (int i = 0; i < 200; ++i) keep(malloc(1));
+  for (int i = 0; i < 300; ++i) keep(malloc(1024));
+  for (int i = 0; i < 400; ++i) keep(malloc(1023));
+  keep(malloc(1 << 20));
+  return 0;
+}
+
+}  // namespace
+
+const Entry kCalls[] = {{"nothing", nothing},     {"each-call", each_call}, {"frees", frees},
+                        {"failures", failures},   {"reallocs", reallocs},   {"peak", peak},
+                        {"temporary", temporary}, {"sizes", sizes},         {nullptr, nullptr}};
+
+}  // namespace scenario
