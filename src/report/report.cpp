@@ -123,7 +123,7 @@ class Story {
   }
 
   static std::string slack_text(Number usable, Number asked) {
-    const std::string part = share(usable - asked, usable, "of it");
+    const std::string part = share(usable - asked, usable, "of usable");
     return fmt::format("slack {}{}", sized(usable - asked), part.empty() ? "" : " (" + part + ")");
   }
 

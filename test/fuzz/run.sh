@@ -12,7 +12,7 @@ work=${2:-$source/build/fuzz}
 cxx=${CXX:-clang++-14}
 mkdir -p "$work/seeds" "$work/corpus"
 
-flags="-std=c++20 -O1 -g -fno-omit-frame-pointer -I$source/src -I$source/include -I$source/test/synthetic"
+flags="-std=c++20 -O2 -g -fno-omit-frame-pointer -I$source/src -I$source/include -I$source/test/synthetic"
 checks="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # shellcheck disable=SC2086
 $cxx $flags "$source"/test/synthetic/synthetic.cpp "$source"/test/synthetic/make_segment.cpp -o "$work/make_segment"

@@ -144,6 +144,17 @@ TEST(Load, PassesOverSectionsAndFieldsOfALaterVersion) {
   EXPECT_FALSE(snapshot->stats.temporary_count.known());
 }
 
+TEST(Load, NeedsASchema) {
+  EXPECT_EQ(refusal_after([](Segment& s) { s.section(SectionType::kSchema).used = 0; }),
+            "damaged: no schema or no slots");
+}
+
+TEST(Load, TellsWhereTheFileIsCut) {
+  const std::string whole = test::busy_segment().bytes();
+  EXPECT_EQ(refusal(whole.substr(0, kLiveAtPeakOffset + 16)), "truncated in its live at peak");
+  EXPECT_EQ(refusal(whole.substr(0, kSlotsOffset + 16)), "truncated in its slots");
+}
+
 TEST(Load, EveryCutIsNoticed) {
   const std::string whole = test::busy_segment().bytes();
   ASSERT_TRUE(load_bytes(whole));
@@ -169,7 +180,7 @@ TEST(Load, EveryDamagedWordHasAnOrderlyAnswer) {
 
 TEST(Load, TimelineKeepsThePointsWhoseTimesIncrease) {
   Segment segment;
-  for (const int64_t time : {10, 20, 15, 20, 30}) {
+  for (const int64_t time : {-5, 10, 20, 15, 20, 30}) {
     TimelinePoint point{};
     point.time = time;
     segment.add_point(point);

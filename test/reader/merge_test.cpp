@@ -71,6 +71,32 @@ TEST(Merge, BeforeIsIgnoredInTheFirstGenerationAndNeededLater) {
   EXPECT_EQ(load(MemorySource(segment.bytes())).error().text, "truncated in its slots");
 }
 
+// A slot that changes hands just after its `now` was read.
+class HandedOver final : public Source {
+ public:
+  HandedOver(std::string before, std::string after) : before_(std::move(before)), after_(std::move(after)) {}
+  uint64_t size() const override { return after_.size(); }
+  bool read(uint64_t offset, std::span<char> to) const override {
+    const bool now = offset == kSlotsOffset && to.size() == kShardBytes;
+    return MemorySource(now && slot_reads_++ == 0 ? before_ : after_).read(offset, to);
+  }
+
+ private:
+  std::string before_, after_;
+  mutable int slot_reads_ = 0;
+};
+
+TEST(Merge, ASlotThatChangesHandsMeanwhileIsReadAgain) {
+  Segment segment;
+  test::count_malloc(segment.add_slot(1, "first"), 64, 72);
+  const std::string before = segment.whole();
+  segment.hand_over(0, 2, "second");
+  const auto snapshot = load(HandedOver(before, segment.whole()));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_EQ(snapshot->threads.at(0).name, "second");
+  EXPECT_EQ(snapshot->threads.at(0).stats.alloc.count().value(), 0);
+}
+
 TEST(Merge, SharedSlotsStandForNoThread) {
   Segment segment;
   segment.add_slot(5, "unlucky").role = static_cast<uint32_t>(Role::kShared);
