@@ -101,9 +101,15 @@ Shard* claim() {
   return shard;
 }
 
+// Threads that have ended make few calls and share one; those for which no slot was left, several.
+Shard*& shared_place(Note why) {
+  if (why == Note::k_late_calls) return shared_shards[0];
+  return shared_shards[(reinterpret_cast<uintptr_t>(&thread_state) >> 12) % kSharedShards];
+}
+
 Target shared_target(Note why) {
   raise(why);
-  Shard*& place = shared_shards[(reinterpret_cast<uintptr_t>(&thread_state) >> 12) % kSharedShards];
+  Shard*& place = shared_place(why);
   Shard* shard = load(place);
   if (shard != nullptr) return {shard, true};
   const uint32_t index = take_fresh();

@@ -59,8 +59,8 @@ INSTANTIATE_TEST_SUITE_P(Every, Ends,
                                          Way{"quick_exit", 0}, Way{"exit-in-thread", 0}, Way{"exit-in-handler", 0},
                                          Way{"last-thread", 0}, Way{"abort", SIGABRT}, Way{"kill", SIGKILL},
                                          Way{"terminate", SIGTERM}),
-                         [](const auto& info) {
-                           std::string name = info.param.scenario;
+                         [](const auto& test) {
+                           std::string name = test.param.scenario;
                            for (char& letter : name) letter = letter == '-' ? '0' : letter == '_' ? 'U' : letter;
                            return name;
                          });

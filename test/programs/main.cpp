@@ -19,8 +19,8 @@ void ready(const char* text) {
   char line[160];
   const int size = std::snprintf(line, sizeof line, "%s\n", text);
   if (write(1, line, static_cast<size_t>(size)) != size) _exit(3);
-  char byte;
-  while (read(0, &byte, 1) < 0) {
+  for (char byte = 0; byte != '\n';) {
+    if (read(0, &byte, 1) == 0) return;
   }
 }
 

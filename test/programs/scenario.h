@@ -23,7 +23,7 @@ extern const Entry kForks[];
 
 // Prints one fact, unbuffered and without allocating.
 void tell(const char* name, long long value);
-// Prints a line and waits until the test says something.
+// Prints a line and waits until the test says a line, or nothing more.
 void ready(const char* text);
 
 // A block that the compiler may not think away.

@@ -116,8 +116,10 @@ int late_frees(int, char**) {
 // More threads at once than the first mapping holds, all alive together.
 int crowd(int argument_count, char** arguments) {
   const int count = argument_count > 0 ? std::atoi(arguments[0]) : 100;
-  run_threads(count, [](int) {
+  static std::atomic<int> allocated{0};
+  run_threads(count, [count](int) {
     for (int i = 0; i < 100; ++i) keep(malloc(24));
+    for (++allocated; allocated < count;) std::this_thread::yield();
   });
   return 0;
 }
