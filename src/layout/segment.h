@@ -33,10 +33,11 @@ inline constexpr uint32_t kFormatVersion = 1;
 inline constexpr uint32_t kBuckets = 65;  // size 0, then [2^k, 2^(k+1)) for k = 0…63
 inline constexpr uint32_t kTimelinePoints = 512;
 inline constexpr uint32_t kMaxSlots = 4096;
-inline constexpr int64_t kQuantum = 32 * 1024;  // bytes a shard allocates between two steps
-// How far a shard's net word may stray from what it published: one quantum not yet noticed,
-// one too small to publish.
-inline constexpr int64_t kPublishBound = 2 * kQuantum;
+// A shard makes a step after this many bytes allocated, and then publishes its net word unless
+// that has hardly moved. So it strays from what was published by the sum of the two at most.
+inline constexpr int64_t kQuantum = 60 * 1024;
+inline constexpr int64_t kHardly = 4 * 1024;
+inline constexpr int64_t kPublishBound = kQuantum + kHardly;
 
 struct Cell {
   uint64_t count;

@@ -148,13 +148,13 @@ void watch_ends() {
 __attribute__((constructor)) void start(int argument_count, const char* const* arguments,
                                         const char* const* environment) {
   const KeepErrno keep;
-  prepare_bit_scan();
   if (getauxval(AT_SECURE) != 0) {
     process.stage = Stage::kOff;
     return;
   }
   const NextFacts facts = inspect_next();
-  process.headers = facts.is_libc && next.usable_size != nullptr ? Headers::kOnProbation : Headers::kNotTrusted;
+  const bool readable = facts.is_libc && next.usable_size != nullptr && has_quick_bucket();
+  process.headers = readable ? Headers::kOnProbation : Headers::kNotTrusted;
   process.pid = kernel::pid();
   process.started = coarse_time_of_kernel();
   read_config(environment, report_option);

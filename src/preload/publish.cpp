@@ -85,9 +85,19 @@ void raise_peak(int64_t estimate, uint64_t now) {
   keep_table(live, now);
 }
 
+// What a shard had published, and now `net` is; of a shared shard only one thread may take it.
+int64_t take_published(Shard* shard, int64_t net) {
+  if (shard->role == static_cast<uint32_t>(Role::kShared)) {
+    return __atomic_exchange_n(&shard->published, net, __ATOMIC_RELAXED);
+  }
+  const int64_t before = load(shard->published);
+  store(shard->published, net);
+  return before;
+}
+
 void publish(Shard* shard, uint64_t now) {
   const int64_t net = load(shard->net);
-  const int64_t before = __atomic_exchange_n(&shard->published, net, __ATOMIC_RELAXED);
+  const int64_t before = take_published(shard, net);
   store(shard->floor, net - kPublishBound);
   const int64_t estimate = __atomic_add_fetch(&published().live, net - before, __ATOMIC_RELAXED);
   if (solo()) {
@@ -142,7 +152,7 @@ void step(Shard* shard) {
   store(shard->countdown, kQuantum);
   const uint64_t now = since_start(coarse_time());
   const int64_t change = load(shard->net) - load(shard->published);
-  if (change >= kQuantum || change <= -kQuantum) {
+  if (change >= kHardly || change <= -kHardly) {
     publish(shard, now);
   } else if (solo()) {
     raise_solo_peak(shard, now);

@@ -9,7 +9,6 @@
 #include <cstdint>
 
 #include "layout/segment.h"
-#include "preload/quick_bucket.h"
 
 namespace heapster::preload {
 
@@ -23,24 +22,28 @@ struct Reallocation {
 
 template <typename Writer>
 inline void count_cell(Shard* shard, Cell ReallocLine::*cell, uint64_t bytes) {
-  Cell& target = shard->reallocs[quick_bucket_of(bytes)].*cell;
+  Cell& target = shard->reallocs[Writer::bucket(bytes)].*cell;
   Writer::add(target.count, uint64_t{1});
   Writer::add(target.bytes, bytes);
 }
 
 template <typename Writer>
+inline void count_move(Shard* shard, Reallocation what) {
+  count_cell<Writer>(shard, &ReallocLine::realloc_move, what.copied());
+  if (what.is > what.was) Writer::add(shard->counters.realloc_growth_moved_count, uint64_t{1});
+  if (what.is < what.was) Writer::add(shard->counters.realloc_shrink_moved_count, uint64_t{1});
+}
+
+template <typename Writer>
 inline void count_class(Shard* shard, Reallocation what) {
-  Counters& counters = shard->counters;
   if (what.is > what.was) {
     count_cell<Writer>(shard, &ReallocLine::realloc_growth, what.is - what.was);
-    Writer::add(counters.realloc_growth_moved_count, uint64_t{what.moved});
   } else if (what.is < what.was) {
     count_cell<Writer>(shard, &ReallocLine::realloc_shrink, what.was - what.is);
-    Writer::add(counters.realloc_shrink_moved_count, uint64_t{what.moved});
   } else {
-    Writer::add(counters.realloc_same_count, uint64_t{1});
+    Writer::add(shard->counters.realloc_same_count, uint64_t{1});
   }
-  if (what.moved) count_cell<Writer>(shard, &ReallocLine::realloc_move, what.copied());
+  if (what.moved) count_move<Writer>(shard, what);
 }
 
 }  // namespace heapster::preload

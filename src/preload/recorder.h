@@ -15,9 +15,8 @@
 #include "layout/segment.h"
 #include "preload/attributes.h"
 #include "preload/next.h"
-#include "preload/quick_bucket.h"
 #include "preload/realloc_class.h"
-#include "preload/words.h"
+#include "preload/writers.h"
 
 namespace heapster::preload {
 
@@ -49,6 +48,8 @@ HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
 HEAPSTER_COLD void step(Shard* shard);  // publish.cpp
+HEAPSTER_COLD void* step_and_return(Shard* shard, void* block);
+HEAPSTER_COLD void step_and_free(Shard* shard, void* block);
 
 // The thread's shard, and the same where it may be written to without asking for usable sizes.
 inline Shard* own_shard() {
@@ -64,65 +65,52 @@ HEAPSTER_HOT void add_cell(Cell& cell, uint64_t bytes) {
   Writer::add(cell.bytes, bytes);
 }
 
+// The counting functions return whether a step is due.
 template <typename Writer>
-HEAPSTER_HOT void grow_live(Shard* shard, int64_t by) {
-  Writer::add(shard->net, by);
+HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
+  Writer::add(shard->net, static_cast<int64_t>(by));
   Writer::raise(shard->high, load(shard->net));
-  if (HEAPSTER_UNLIKELY(Writer::take(shard->countdown, by))) step(shard);
+  return Writer::take(shard->countdown, static_cast<int64_t>(by));
 }
 
 template <typename Writer>
-HEAPSTER_HOT void shrink_live(Shard* shard, int64_t by) {
-  Writer::add(shard->net, -by);
-  if (HEAPSTER_UNLIKELY(load(shard->net) < load(shard->floor))) step(shard);
+HEAPSTER_HOT bool shrink_live(Shard* shard, uint64_t by) {
+  Writer::subtract(shard->net, static_cast<int64_t>(by));
+  return load(shard->net) < load(shard->floor);
 }
 
 template <typename Writer>
-HEAPSTER_HOT void count_alloc(Shard* shard, const void* block, uint64_t size, uint64_t usable) {
-  add_cell<Writer>(shard->sizes[quick_bucket_of(size)].alloc, size);
-  add_cell<Writer>(shard->sizes[quick_bucket_of(usable)].usable, usable);
+HEAPSTER_HOT bool count_alloc(Shard* shard, const void* block, uint64_t size, uint64_t usable) {
+  add_cell<Writer>(shard->sizes[Writer::bucket(size)].alloc, size);
+  add_cell<Writer>(shard->sizes[Writer::bucket(usable)].usable, usable);
   store(shard->last, reinterpret_cast<uint64_t>(block));
-  grow_live<Writer>(shard, static_cast<int64_t>(usable));
+  return grow_live<Writer>(shard, usable);
 }
 
 template <typename Writer>
-HEAPSTER_HOT void count_free(Shard* shard, const void* block, uint64_t usable) {
-  add_cell<Writer>(shard->sizes[quick_bucket_of(usable)].dealloc, usable);
+HEAPSTER_HOT bool count_free(Shard* shard, const void* block, uint64_t usable) {
+  add_cell<Writer>(shard->sizes[Writer::bucket(usable)].dealloc, usable);
   Writer::add(shard->counters.temporary_count, uint64_t{load(shard->last) == reinterpret_cast<uint64_t>(block)});
-  shrink_live<Writer>(shard, static_cast<int64_t>(usable));
+  return shrink_live<Writer>(shard, usable);
+}
+
+// A block went from one size to another.
+template <typename Writer>
+HEAPSTER_HOT void shift_live(Shard* shard, uint64_t from, uint64_t was, uint64_t to, uint64_t is) {
+  Writer::subtract(shard->sizes[from].live_shift.count, uint64_t{1});
+  Writer::subtract(shard->sizes[from].live_shift.bytes, was);
+  add_cell<Writer>(shard->sizes[to].live_shift, is);
 }
 
 template <typename Writer>
-HEAPSTER_HOT void count_realloc(Shard* shard, const void* before, const void* after, uint64_t size, uint64_t was,
+HEAPSTER_HOT bool count_realloc(Shard* shard, const void* before, const void* after, uint64_t size, uint64_t was,
                                 uint64_t is) {
   count_class<Writer>(shard, {.was = was, .is = is, .moved = before != after});
   Writer::add(shard->counters.realloc_request_sum, size);
   if (load(shard->last) == reinterpret_cast<uint64_t>(before)) store(shard->last, reinterpret_cast<uint64_t>(after));
-  if (was == is) return;
-  Cell& from = shard->sizes[quick_bucket_of(was)].live_shift;
-  Cell& to = shard->sizes[quick_bucket_of(is)].live_shift;
-  Writer::add(from.count, ~uint64_t{0});
-  Writer::add(from.bytes, -was);
-  add_cell<Writer>(to, is);
-  const auto change = static_cast<int64_t>(is - was);
-  if (change > 0) {
-    grow_live<Writer>(shard, change);
-  } else {
-    shrink_live<Writer>(shard, -change);
-  }
-}
-
-// What a realloc of a block made of it; returns the block as it is now.
-HEAPSTER_HOT void* recount(Shard* shard, const void* before, void* after, size_t size, uint64_t was) {
-  if (HEAPSTER_UNLIKELY(after == nullptr)) {
-    Alone::add(shard->counters.realloc_fail_count, uint64_t{1});
-    return nullptr;
-  }
-  const uint64_t field = chunk_size_field(after);
-  const bool mmapped = (field & kChunkMmapped) != 0;
-  count_realloc<Alone>(shard, before, after, size, was,
-                       HEAPSTER_UNLIKELY(mmapped) ? usable_size(after) : usable_of_chunk(field));
-  return after;
+  if (was == is) return false;
+  shift_live<Writer>(shard, Writer::bucket(was), was, Writer::bucket(is), is);
+  return is > was ? grow_live<Writer>(shard, is - was) : shrink_live<Writer>(shard, was - is);
 }
 
 // A block came from the next allocator; returns it.
@@ -131,8 +119,8 @@ HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
     const uint64_t field = chunk_size_field(block);
     if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
-      count_alloc<Alone>(shard, block, size, usable_of_chunk(field));
-      return block;
+      const bool due = count_alloc<Hot>(shard, block, size, usable_of_chunk(field));
+      return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
     }
   }
   return alloc_slow(block, size);
@@ -144,8 +132,8 @@ HEAPSTER_HOT void record_free(void* block) {
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
     const uint64_t field = chunk_size_field(block);
     if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
-      count_free<Alone>(shard, block, usable_of_chunk(field));
-      return next.free(block);
+      const bool due = count_free<Hot>(shard, block, usable_of_chunk(field));
+      return HEAPSTER_LIKELY(!due) ? next.free(block) : step_and_free(shard, block);
     }
   }
   free_slow(block);
@@ -154,10 +142,17 @@ HEAPSTER_HOT void record_free(void* block) {
 HEAPSTER_HOT void* record_realloc(void* block, size_t size) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr && size != 0)) {
-    const uint64_t field = chunk_size_field(block);
-    if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
-      void* after = next.realloc(block, size);
-      return recount(shard, block, after, size, usable_of_chunk(field));
+    const uint64_t before = chunk_size_field(block);
+    if (HEAPSTER_LIKELY((before & kChunkMmapped) == 0)) {
+      void* now = next.realloc(block, size);
+      if (HEAPSTER_UNLIKELY(now == nullptr)) {
+        Hot::add(shard->counters.realloc_fail_count, uint64_t{1});
+        return nullptr;
+      }
+      const uint64_t after = chunk_size_field(now);
+      const uint64_t usable = HEAPSTER_LIKELY((after & kChunkMmapped) == 0) ? usable_of_chunk(after) : usable_size(now);
+      const bool due = count_realloc<Hot>(shard, block, now, size, usable_of_chunk(before), usable);
+      return HEAPSTER_LIKELY(!due) ? now : step_and_return(shard, now);
     }
   }
   return realloc_slow(block, size);

@@ -14,8 +14,6 @@
 
 namespace heapster::preload {
 
-uint64_t bit_scan_fix = 0;
-
 namespace {
 
 Target target() {
@@ -29,9 +27,9 @@ void with_target(Count count) {
   const Target where = target();
   if (where.shard == nullptr) return;
   if (where.shared) {
-    count.template operator()<Together>(where.shard);
+    count.template operator()<Shared>(where.shard);
   } else {
-    count.template operator()<Alone>(where.shard);
+    count.template operator()<Slow>(where.shard);
   }
 }
 
@@ -40,7 +38,9 @@ void add_one(uint64_t Counters::*counter) {
 }
 
 void count_freed(void* block, uint64_t usable) {
-  with_target([&]<typename Writer>(Shard* shard) { count_free<Writer>(shard, block, usable); });
+  with_target([&]<typename Writer>(Shard* shard) {
+    if (count_free<Writer>(shard, block, usable)) step(shard);
+  });
 }
 
 // glibc's chunk headers are believed once they have said what malloc_usable_size says of some of the
@@ -75,7 +75,9 @@ void* alloc_slow(void* block, size_t size) {
     return nullptr;
   }
   const size_t usable = usable_size(block);
-  with_target([&]<typename Writer>(Shard* shard) { count_alloc<Writer>(shard, block, size, usable); });
+  with_target([&]<typename Writer>(Shard* shard) {
+    if (count_alloc<Writer>(shard, block, size, usable)) step(shard);
+  });
   if (process.headers == Headers::kOnProbation) prove_headers(block, usable);
   return block;
 }
@@ -103,6 +105,16 @@ void* realloc_slow(void* block, size_t size) {
     add_one(&Counters::realloc_fail_count);
   }
   return after;
+}
+
+void* step_and_return(Shard* shard, void* block) {
+  step(shard);
+  return block;
+}
+
+void step_and_free(Shard* shard, void* block) {
+  step(shard);
+  next.free(block);
 }
 
 void aligned_failed(bool invalid) { add_one(invalid ? &Counters::alloc_invalid_count : &Counters::alloc_fail_count); }

@@ -37,6 +37,14 @@ struct Alone {
     store(word, static_cast<T>(load(word) + by));
 #endif
   }
+  template <typename T>
+  static void subtract(T& word, T by) {
+#if HEAPSTER_ONE_INSTRUCTION_ADD
+    asm("subq %1, %0" : "+m"(word) : "er"(by) : "cc");
+#else
+    store(word, static_cast<T>(load(word) - by));
+#endif
+  }
   // True where the word fell below zero.
   static bool take(int64_t& word, int64_t by) {
 #if HEAPSTER_ONE_INSTRUCTION_ADD
@@ -58,6 +66,10 @@ struct Together {
   template <typename T>
   static void add(T& word, T by) {
     __atomic_fetch_add(&word, by, __ATOMIC_RELAXED);
+  }
+  template <typename T>
+  static void subtract(T& word, T by) {
+    __atomic_fetch_sub(&word, by, __ATOMIC_RELAXED);
   }
   static bool take(int64_t& word, int64_t by) { return __atomic_sub_fetch(&word, by, __ATOMIC_RELAXED) < 0; }
   static void raise(int64_t& word, int64_t value) {
