@@ -33,11 +33,9 @@ inline constexpr uint32_t kFormatVersion = 1;
 inline constexpr uint32_t kBuckets = 65;  // size 0, then [2^k, 2^(k+1)) for k = 0…63
 inline constexpr uint32_t kTimelinePoints = 512;
 inline constexpr uint32_t kMaxSlots = 4096;
-// A shard makes a step after this many bytes allocated, and then publishes its net word unless
-// that has hardly moved. So it strays from what was published by the sum of the two at most.
-inline constexpr int64_t kQuantum = 60 * 1024;
-inline constexpr int64_t kHardly = 4 * 1024;
-inline constexpr int64_t kPublishBound = kQuantum + kHardly;
+// How far a shard's net word may stray from what it last published, either way, while several
+// shards are in use.
+inline constexpr int64_t kPublishBound = 64 * 1024;
 
 struct Cell {
   uint64_t count;
@@ -69,7 +67,7 @@ enum class Role : uint32_t {
 struct alignas(128) Shard {
   // The words that decide when a step is due. All sizes are usable bytes.
   int64_t net;          // allocated minus freed by this shard's writers
-  int64_t high;         // highest net
+  int64_t ceiling;      // highest net while only one shard is in use; then, a net above it is published
   int64_t countdown;    // bytes left to allocate until the next step
   int64_t floor;        // a free that takes net below this makes a step
   int64_t published;    // net as it was last added to Published::live
@@ -79,6 +77,8 @@ struct alignas(128) Shard {
   uint32_t role;        // Role
   uint32_t scope;       // 0: outside any scope
   uint64_t started;     // nanoseconds since the process started
+  uint64_t pace;        // bytes between steps: as many as make one in a tick of the coarse clock
+  uint64_t stepped;     // when the last step was, nanoseconds since the process started
   char name[16];        // the thread's name when it took the shard
 
   // From here on found by the schema only, so that a new counter moves nothing that is above.

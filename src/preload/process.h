@@ -62,9 +62,6 @@ inline constexpr uint32_t kSectionCount = 6;
 
 inline Section& slots_section() { return segment.header()->sections[kSlotsSection]; }
 
-// Whether only one shard was ever in use.
-inline bool solo() { return load(slots_section().used) <= 1; }
-
 inline uint64_t since_start(uint64_t time) { return time > process.started ? time - process.started : 0; }
 
 }  // namespace heapster::preload

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// The peak. While one shard is all there is, its own high-water word is exact. With more, no
-// word says what lives in the whole process: each shard publishes its net word only when that has
-// moved by a quantum, so the published sum may be off by kPublishBound per shard, and a maximum
-// taken of it could be far too high (threads that only free, each just below its quantum). So the
-// published sum only decides whether a look is worth while; the peak is raised to the sum of the
-// net words themselves, and what may have been missed between two looks is kept as its error.
+// The peak. While one shard is all there is, its `ceiling` is its high-water mark, and exact. With
+// more, no word says what lives in the whole process: each shard publishes its net word only when that
+// leaves the band of kPublishBound around what it published last, so the published sum may be off by
+// that much per shard, and a maximum taken of it could be far too high (threads that only free, each
+// just inside its band). So the published sum only decides whether a look is worth while; the
+// peak is raised to the sum of the net words themselves, and what may have been missed between
+// two looks is kept as its error.
+//
+// The pace. Steps also feed the timeline, which wants about one per tick of the coarse clock, however
+// fast a thread allocates: a shard doubles the bytes between its steps when two fall into one tick,
+// and halves them when they come seldom.
 //
 // The live-by-size table at the peak is copied when live bytes exceed those of the last copy by
 // 1/64: a few hundred copies on the way from a kilobyte to a gigabyte.
@@ -24,6 +29,11 @@ namespace heapster::preload {
 namespace {
 
 constexpr uint64_t kFirstInterval = 4'000'000;  // nanoseconds; one tick of the coarse clock
+
+constexpr uint64_t kSlowestPace = 1024 * 1024;  // bytes
+constexpr uint64_t kQuickestPace = 16 * 1024;
+constexpr uint64_t kSeldom = 4 * kFirstInterval;
+constexpr int64_t kTableGrain = 32 * 1024;
 
 constinit uint32_t table_lock = 0;
 constinit uint32_t timeline_lock = 0;
@@ -53,7 +63,7 @@ int64_t sum_net() {
 // Copies the live-by-size table where live bytes have grown enough since the last copy.
 void keep_table(int64_t live, uint64_t now) {
   Published& shown = published();
-  if (live <= load(shown.table_live) + load(shown.table_live) / 64 + kQuantum) return;
+  if (live <= load(shown.table_live) + load(shown.table_live) / 64 + kTableGrain) return;
   const TryLock lock(table_lock);
   if (!lock) return;
   Cell cells[kBuckets];
@@ -66,9 +76,9 @@ void keep_table(int64_t live, uint64_t now) {
 
 void raise_solo_peak(const Shard* shard, uint64_t now) {
   Published& shown = published();
-  const int64_t high = load(shard->high);
-  if (high <= load(shown.solo_peak)) return;
-  store(shown.solo_peak, high);
+  const int64_t highest = load(shard->ceiling);
+  if (highest <= load(shown.solo_peak)) return;
+  store(shown.solo_peak, highest);
   store(shown.peak_time, now);
   keep_table(load(shard->net), now);
 }
@@ -98,13 +108,22 @@ int64_t take_published(Shard* shard, int64_t net) {
 void publish(Shard* shard, uint64_t now) {
   const int64_t net = load(shard->net);
   const int64_t before = take_published(shard, net);
+  store(shard->ceiling, net + kPublishBound);
   store(shard->floor, net - kPublishBound);
   const int64_t estimate = __atomic_add_fetch(&published().live, net - before, __ATOMIC_RELAXED);
-  if (solo()) {
-    raise_solo_peak(shard, now);
-  } else if (net > before) {
-    raise_peak(estimate, now);
-  }
+  if (net > before) raise_peak(estimate, now);
+}
+
+// How many bytes to allocate until the next step.
+int64_t next_pace(Shard* shard, uint64_t now) {
+  const uint64_t since = now - shard->stepped;
+  uint64_t pace = shard->pace;
+  if (since == 0 && pace < kSlowestPace) pace *= 2;
+  if (since > kSeldom && pace > kQuickestPace) pace /= 2;
+  if (pace == 0) pace = kQuickestPace;
+  shard->pace = pace;
+  shard->stepped = now;
+  return static_cast<int64_t>(pace);
 }
 
 TimelinePoint* timeline() {
@@ -149,22 +168,29 @@ void tick(uint64_t now) {
 }  // namespace
 
 void step(Shard* shard) {
-  store(shard->countdown, kQuantum);
   const uint64_t now = since_start(coarse_time());
-  const int64_t change = load(shard->net) - load(shard->published);
-  if (change >= kHardly || change <= -kHardly) {
+  const int64_t pace = next_pace(shard, now);
+  store(shard->countdown, pace);
+  if (gate.several != 0) {
     publish(shard, now);
-  } else if (solo()) {
+  } else {
+    store(shard->floor, load(shard->net) - pace);
     raise_solo_peak(shard, now);
   }
   store(published().time, now);
   tick(now);
 }
 
-void publish_all(Shard* shard) { publish(shard, since_start(coarse_time())); }
+void publish_all(Shard* shard) {
+  if (gate.several != 0) publish(shard, since_start(coarse_time()));
+}
 
 void leave_solo() {
-  if (const Slot* first = segment.slot(0)) raise_solo_peak(&first->now, since_start(coarse_time()));
+  Slot* first = segment.slot(0);
+  if (first == nullptr || gate.several != 0) return;
+  raise_solo_peak(&first->now, since_start(coarse_time()));
+  gate.several = 1;
+  store(first->now.countdown, int64_t{0});  // its owner publishes at its next call
 }
 
 Totals sum_totals() {

@@ -20,7 +20,7 @@
 
 namespace heapster::preload {
 
-// One page of masks that the kernel wipes in a fork's child (MADV_WIPEONFORK), however the child
+// One page that the kernel wipes in a fork's child (MADV_WIPEONFORK), however the child
 // was made: a zero mask turns the thread's shard pointer, which the child inherited and which
 // leads into its parent's segment, into null. `any` is open while this process counts at all,
 // `fast` while chunk headers may be read, too.
@@ -32,6 +32,7 @@ inline constexpr size_t kGateBytes = 4096;
 struct alignas(kGateBytes) Gate {
   uintptr_t fast;
   uintptr_t any;
+  uint32_t several;  // more than one shard was ever in use
 };
 HEAPSTER_LOCAL extern Gate gate;
 
@@ -69,7 +70,11 @@ HEAPSTER_HOT void add_cell(Cell& cell, uint64_t bytes) {
 template <typename Writer>
 HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   Writer::add(shard->net, static_cast<int64_t>(by));
-  Writer::raise(shard->high, load(shard->net));
+  const int64_t net = load(shard->net);
+  if (HEAPSTER_UNLIKELY(net > load(shard->ceiling))) {
+    if (gate.several != 0) return true;
+    Writer::raise(shard->ceiling, net);
+  }
   return Writer::take(shard->countdown, static_cast<int64_t>(by));
 }
 

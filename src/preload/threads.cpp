@@ -78,7 +78,6 @@ void take_name(Shard& shard) { kernel::call(__NR_prctl, PR_GET_NAME, kernel::as_
 void own(Shard& shard, uint32_t index) {
   if (index == 1) leave_solo();
   shard.started = since_start(coarse_time());
-  shard.floor = load(shard.published) - kPublishBound;
   take_name(shard);
   store(shard.generation, shard.generation + 1);
   store(shard.tid, kernel::tid());
@@ -189,7 +188,7 @@ void gather_early() {
   move_words(early.counters, to->counters);
   move_words(early.sizes, to->sizes);
   move_words(early.reallocs, to->reallocs);
-  Alone::raise(to->high, load(to->net) + __atomic_exchange_n(&early.high, int64_t{0}, __ATOMIC_RELAXED));
+  Alone::raise(to->ceiling, load(to->net) + __atomic_exchange_n(&early.ceiling, int64_t{0}, __ATOMIC_RELAXED));
   Alone::add(to->net, __atomic_exchange_n(&early.net, int64_t{0}, __ATOMIC_RELAXED));
 }
 

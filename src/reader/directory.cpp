@@ -122,7 +122,7 @@ ShardHead shard_head(const std::vector<char>& shard) {
   ShardHead head{};
   const auto take = [&](auto& to, size_t offset) { std::memcpy(&to, shard.data() + offset, sizeof to); };
   take(head.net, offsetof(Shard, net));
-  take(head.high, offsetof(Shard, high));
+  take(head.ceiling, offsetof(Shard, ceiling));
   take(head.tid, offsetof(Shard, tid));
   take(head.generation, offsetof(Shard, generation));
   take(head.role, offsetof(Shard, role));

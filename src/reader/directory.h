@@ -39,7 +39,7 @@ Result<Directory> read_directory(const Source& source);
 inline constexpr size_t kShardHeadBytes = offsetof(Shard, counters);
 struct ShardHead {
   int64_t net;
-  int64_t high;
+  int64_t ceiling;
   uint32_t tid;
   uint32_t generation;
   Role role;

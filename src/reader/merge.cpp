@@ -173,7 +173,7 @@ Result<Done> merge_slots(const Source& source, const Directory& directory, Snaps
     const Result<RawSlot> raw = read_slot(source, directory, slot);
     if (!raw) return raw.error();
     net += static_cast<uint64_t>(raw->head.net);
-    high = std::max(high, raw->head.high);
+    high = std::max(high, raw->head.ceiling);
     Stats stats = decode(directory, raw->now);
     add(total, stats);
     snapshot.threads.push_back(thread_of(directory, *raw, std::move(stats)));

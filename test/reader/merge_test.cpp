@@ -166,7 +166,7 @@ Levels levels_of(const Published& published) {
 TEST(Peak, IsExactWithOneThread) {
   Segment segment;
   segment.add_slot(1, "a").net = 100;
-  segment.now(0).high = 700;
+  segment.now(0).ceiling = 700;
   segment.header().published = peaks(600, 650, 5);
   const Use use = loaded(segment.bytes()).stats.use;
   EXPECT_EQ(use.max.value(), 700);
@@ -192,7 +192,7 @@ TEST(Peak, IsNeverBelowWhatLivesNow) { EXPECT_EQ(levels_of(peaks(0, 20, 0)).max,
 TEST(Peak, IsNeverNegative) {
   Segment segment;
   segment.add_slot(1, "a").net = -500;
-  segment.now(0).high = -3;
+  segment.now(0).ceiling = -3;
   EXPECT_EQ(loaded(segment.bytes()).stats.use.max.value(), 0);
   EXPECT_EQ(loaded(segment.bytes()).stats.use.curr.value(), -500);
 }
@@ -200,7 +200,7 @@ TEST(Peak, IsNeverNegative) {
 TEST(Fork, TheChildStandsOnWhatItInherited) {
   Segment segment;
   segment.add_slot(1, "child").net = -72;
-  segment.now(0).high = 8;
+  segment.now(0).ceiling = 8;
   test::count_free(segment.now(0), 0);  // keeps the net word, counts a free of a zero-sized block
   segment.header().at_fork = {1000, 3};
   segment.live_at_fork(7) = {3, 1000};

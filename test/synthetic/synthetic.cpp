@@ -37,7 +37,7 @@ void add_to(Cell& cell, uint64_t count, uint64_t bytes) {
 
 void raise(Shard& shard, uint64_t bytes) {
   shard.net += static_cast<int64_t>(bytes);
-  shard.high = std::max(shard.high, shard.net);
+  shard.ceiling = std::max(shard.ceiling, shard.net);
 }
 
 }  // namespace
