@@ -204,7 +204,9 @@ void finish() {
   header->ending.time = since_start(coarse_time_of_kernel());
   read_usage(header->ending);
   store(header->state, static_cast<uint32_t>(State::kExited));
-  if (write_exit_snapshot() && segment.is_file()) remove_segment_file(header->identity);
+  // Without a snapshot, heapster-run reads and removes the segment itself.
+  const bool awaited = config.root_pid != 0 && snapshot_path()[0] == '\0';
+  if (write_exit_snapshot() && segment.is_file() && !awaited) remove_segment_file(header->identity);
   say("done");
 }
 

@@ -181,10 +181,10 @@ TEST(Names, NoneMeansNoSnapshot) {
 TEST(Options, NonsenseIsKeptAndHarmsNothing) {
   Sandbox sandbox;
   const Ended ended = sandbox.run_measured({kSubject, "return"}, {{"HEAPSTER_SIGNAL", "NONSENSE"},
-                                                                 {"HEAPSTER_FOLLOW", "maybe"},
-                                                                 {"HEAPSTER_ROOT", "x.y"},
-                                                                 {"HEAPSTER_LABEL", std::string(5000, 'l')},
-                                                                 {"HEAPSTER_STAKCS", "512K"}});
+                                                                  {"HEAPSTER_FOLLOW", "maybe"},
+                                                                  {"HEAPSTER_ROOT", "x.y"},
+                                                                  {"HEAPSTER_LABEL", std::string(5000, 'l')},
+                                                                  {"HEAPSTER_STAKCS", "512K"}});
   EXPECT_EQ(ended.exit_code, 7);
   EXPECT_EQ(ended.err, "");
   const auto snapshot = sandbox.snapshot();

@@ -45,8 +45,7 @@ TEST(Threads, BlocksHandedOverKeepLevelsInsideTheBound) {
   const auto snapshot = sandbox.snapshot();
   const int64_t fixed = figure(measured({"nothing"}), "use_max");
   EXPECT_GE(figure(snapshot, "use_max"), fixed);
-  EXPECT_LE(figure(snapshot, "use_max"),
-            fixed + known.at("bound") + 10000 + figure(snapshot, "use_max_error"));
+  EXPECT_LE(figure(snapshot, "use_max"), fixed + known.at("bound") + 10000 + figure(snapshot, "use_max_error"));
   EXPECT_GT(figure(snapshot, "use_max_error"), 0);
   EXPECT_LE(figure(snapshot, "use_max_error"), 4 * 65536);
   EXPECT_EQ(figure(snapshot, "use_curr"), *snapshot.stats.live().bytes().value());

@@ -49,7 +49,8 @@ int frees(int, char**) {
   if (realloc(block, 0) != nullptr) return 1;
   const auto cfree = reinterpret_cast<void (*)(void*)>(dlsym(RTLD_DEFAULT, "cfree"));
   const auto free_sized = reinterpret_cast<void (*)(void*, size_t)>(dlsym(RTLD_DEFAULT, "free_sized"));
-  const auto free_aligned = reinterpret_cast<void (*)(void*, size_t, size_t)>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
+  const auto free_aligned =
+      reinterpret_cast<void (*)(void*, size_t, size_t)>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
   if (cfree == nullptr || free_sized == nullptr || free_aligned == nullptr) return 1;
   cfree(keep(malloc(100)));
   free_sized(keep(malloc(100)), 100);

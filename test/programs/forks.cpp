@@ -106,8 +106,8 @@ int storm(int argument_count, char** arguments) {
 
 }  // namespace
 
-const Entry kForks[] = {{"fork", by_fork},       {"_Fork", by_underscore_fork}, {"clone", by_clone},
-                        {"parent-idle", parent_idle}, {"vfork", by_vfork},      {"spawn", by_spawn},
-                        {"storm", storm},        {nullptr, nullptr}};
+const Entry kForks[] = {
+    {"fork", by_fork},   {"_Fork", by_underscore_fork}, {"clone", by_clone}, {"parent-idle", parent_idle},
+    {"vfork", by_vfork}, {"spawn", by_spawn},           {"storm", storm},    {nullptr, nullptr}};
 
 }  // namespace scenario

@@ -126,8 +126,8 @@ int crowd(int argument_count, char** arguments) {
 
 }  // namespace
 
-const Entry kThreads[] = {{"threads", known},           {"generations", generations}, {"handover", handover},
-                          {"full-speed", full_speed},   {"named", named},             {"late-frees", late_frees},
-                          {"crowd", crowd},             {nullptr, nullptr}};
+const Entry kThreads[] = {
+    {"threads", known}, {"generations", generations}, {"handover", handover}, {"full-speed", full_speed},
+    {"named", named},   {"late-frees", late_frees},   {"crowd", crowd},       {nullptr, nullptr}};
 
 }  // namespace scenario

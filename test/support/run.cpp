@@ -119,8 +119,7 @@ std::vector<reader::Found> Sandbox::snapshots() const {
     if (!snapshot) ADD_FAILURE() << snapshot.error().text;
     if (snapshot) found.push_back({entry.path(), *snapshot});
   }
-  std::sort(found.begin(), found.end(),
-            [](const reader::Found& a, const reader::Found& b) { return a.path < b.path; });
+  std::sort(found.begin(), found.end(), [](const reader::Found& a, const reader::Found& b) { return a.path < b.path; });
   return found;
 }
 

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 
 #include "budget_options.h"
@@ -45,6 +47,7 @@ void say(const std::string& text) { fmt::print(stderr, "heapster-run: {}\n", one
 
 void add_options(CLI::App& application, Wishes& wishes) {
   application.prefix_command();
+  application.set_version_flag("--version", HEAPSTER_VERSION);
   application.add_option("-o,--output", wishes.output, "where the snapshot goes (HEAPSTER_OUT); none: nowhere");
   application.add_flag("-q,--quiet", wishes.quiet, "no report");
   application.add_flag("--json", wishes.json, "the report as JSON");
@@ -61,7 +64,7 @@ void add_options(CLI::App& application, Wishes& wishes) {
   add_budget_options(application, wishes.budgets);
   application.footer(
       "The report goes to stderr; the exit status is the program's (128+n for signal n), or 1 if it\n"
-      "succeeded but broke a budget. Options end at the program's name, or at --.");
+      "succeeded but broke a budget. Options end at the program's name, or at --.\n");
 }
 
 // What follows the options; a word like an option that we do not know is none of the program's.
@@ -110,7 +113,9 @@ std::string variable_or(const char* name, const std::string& otherwise) {
 
 Places places_of(const Wishes& wishes, const std::string& program, const Child& child) {
   const std::string chosen = wishes.output.empty() ? variable_or("HEAPSTER_OUT", "") : wishes.output;
-  const std::string name = program.substr(program.rfind('/') + 1);
+  char resolved[PATH_MAX];
+  const std::string path = realpath(program.c_str(), resolved) != nullptr ? resolved : program;
+  const std::string name = path.substr(path.rfind('/') + 1);
   return {
       .run_directory = wishes.run_directory.empty() ? reader::run_directory() : wishes.run_directory,
       .pattern = chosen.empty() ? "heapster.%e.%p.heap" : chosen,
@@ -119,9 +124,12 @@ Places places_of(const Wishes& wishes, const std::string& program, const Child& 
   };
 }
 
-std::string report_text(const Collector& collected, const Places& places, const Wishes& wishes) {
+std::string report_text(const Collector& collected, const Places& places, const Wishes& wishes, const Ended& ended) {
   const reader::Found& last = collected.images().back();
   report::Report report = report::make_report(last.snapshot, {.threads = wishes.threads});
+  if (ended.signal != 0) {
+    report.lines.push_back(fmt::format("ended by signal {} ({})", ended.signal, strsignal(ended.signal)));
+  }
   if (collected.descendants() != 0) {
     report.sections.push_back({.title = fmt::format("Descendants, {} in all", collected.descendants()),
                                .table = family_table(collected.families())});
@@ -168,24 +176,29 @@ bool judge(const reader::Snapshot& snapshot, const report::Budgets& budgets) {
   return broken->empty();
 }
 
-int tell(const Collector& collected, const Places& places, const Wishes& wishes, int status) {
+// Reports what was collected; the exit status of the whole.
+int tell(const Collector& collected, const Places& places, const Wishes& wishes, const Ended& ended) {
   for (const std::string& trouble : collected.troubles()) say(trouble);
   if (collected.images().empty()) {
     say("nothing was measured: the program did not load libheapster.so, or ended before it could");
-    return status == 0 && wishes.budgets.any() ? kNo : status;
+    return ended.status == 0 && wishes.budgets.any() ? kNo : ended.status;
   }
   const reader::Snapshot& snapshot = collected.images().back().snapshot;
   for (const std::string& refused : snapshot.process.refused) say("ignored, not understood: " + refused);
-  if (!wishes.quiet)
-    fmt::print(stderr, "{}", wishes.json ? report_json(collected) : report_text(collected, places, wishes));
+  if (!wishes.quiet) {
+    fmt::print(stderr, "{}", wishes.json ? report_json(collected) : report_text(collected, places, wishes, ended));
+  }
   const bool kept = judge(snapshot, wishes.budgets);
-  return status == 0 && !kept ? kNo : status;
+  return ended.status == 0 && !kept ? kNo : ended.status;
 }
 
 }  // namespace
 
 Outcome cmd_run(const Arguments& arguments) {
-  CLI::App application("Runs a program under heapster and reports what it did to its heap.", "heapster run");
+  CLI::App application(
+      "Runs a program under heapster and reports what it did to its heap:\n"
+      "heapster-run [OPTIONS] [--] PROGRAM [ARGUMENT…]",
+      "heapster run");
   Wishes wishes;
   add_options(application, wishes);
   if (auto over = parse(application, arguments)) return *over;
@@ -210,7 +223,7 @@ Outcome cmd_run(const Arguments& arguments) {
   Collector collector(*child, places);
   const Ended ended = supervisor.wait(*child, [&] { collector.drain(); });
   collector.finish();
-  return tell(collector, places, wishes, ended.status);
+  return tell(collector, places, wishes, ended);
 }
 
 }  // namespace heapster::tool

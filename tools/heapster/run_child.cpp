@@ -102,8 +102,8 @@ Ended Supervisor::wait(const Child& child, const std::function<void()>& meanwhil
     int status = 0;
     rusage usage{};
     const pid_t ended = wait4(child.pid, &status, WNOHANG, &usage);
-    if (ended == child.pid && WIFEXITED(status)) return {WEXITSTATUS(status), usage};
-    if (ended == child.pid && WIFSIGNALED(status)) return {128 + WTERMSIG(status), usage};
+    if (ended == child.pid && WIFEXITED(status)) return {WEXITSTATUS(status), 0, usage};
+    if (ended == child.pid && WIFSIGNALED(status)) return {128 + WTERMSIG(status), WTERMSIG(status), usage};
     siginfo_t what{};
     const int number = sigtimedwait(&passed_on_, &what, &kMeanwhile);
     if (number < 0) {

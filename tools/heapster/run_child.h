@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -28,6 +27,7 @@ struct Child {
 
 struct Ended {
   int status;  // as a shell would say it: the exit status, or 128 + the signal
+  int signal;  // that ended it, or 0
   rusage usage;
 };
 

@@ -58,7 +58,10 @@ std::optional<Outcome> parse(CLI::App& application, const Arguments& arguments) 
   try {
     application.parse(Arguments(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first
   } catch (const CLI::CallForHelp&) {
-    return print(application.help());
+    const std::string help = application.help();
+    return print(help.ends_with('\n') ? help : help + "\n");
+  } catch (const CLI::CallForVersion&) {
+    return print(std::string("heapster ") + HEAPSTER_VERSION + "\n");
   } catch (const CLI::ParseError& fault) {
     return Error{fmt::format("{} ({} --help tells more)", fault.what(), application.get_name())};
   }

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+//
+// heapster-run as a person uses it: the program is what it is without it, and the report comes
+// however the program ends.
+
+#include "support/run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "support/numbers.h"
+
+namespace heapster::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string kSubject = program_path("subject");
+
+class HeapsterRun : public testing::Test {
+ protected:
+  Ended run(Words options, const Words& command, Variables variables = {}, const std::string& input = {}) {
+    options.insert(options.begin(), {heapster_path(), "run"});
+    options.insert(options.end(), command.begin(), command.end());
+    variables.emplace("HEAPSTER_RUN_DIR", sandbox_.run_directory());
+    return sandbox_.run(options, variables, input);
+  }
+  std::vector<std::string> files() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(sandbox_.directory())) {
+      const std::string name = entry.path().filename();
+      if (name[0] != '.') names.push_back(name);
+    }
+    return names;
+  }
+  // What is left in the run directory, which is memory.
+  size_t left() const {
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator(sandbox_.run_directory()), fs::directory_iterator()));
+  }
+  Sandbox sandbox_;
+};
+
+TEST_F(HeapsterRun, ReportsToStderrAndLeavesTheProgramsOutputAlone) {
+  const Ended ended = run({}, {"/bin/cat"}, {}, "hello\n");
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_EQ(ended.out, "hello\n");
+  EXPECT_THAT(ended.err, HasSubstr("Allocations"));
+  EXPECT_THAT(ended.err, HasSubstr("coverage full"));
+  EXPECT_THAT(ended.err, Not(HasSubstr("\x1b"))) << "no colour but on a terminal";
+  EXPECT_EQ(files().size(), 1u);
+  EXPECT_EQ(left(), 0u);
+}
+
+TEST_F(HeapsterRun, ExitsWithTheProgramsStatus) {
+  EXPECT_EQ(run({"-q"}, {kSubject, "return"}).exit_code, 7);
+  EXPECT_EQ(run({"-q"}, {kSubject, "terminate"}).exit_code, 128 + SIGTERM);
+  EXPECT_EQ(run({"-q"}, {kSubject, "kill"}).exit_code, 128 + SIGKILL);
+}
+
+TEST_F(HeapsterRun, CollectsWhatAKilledProgramLeft) {
+  const Ended ended = run({}, {kSubject, "kill"});
+  EXPECT_THAT(ended.err, HasSubstr("ended by signal 9 (Killed)"));
+  const auto snapshot = sandbox_.snapshot();
+  EXPECT_GE(allocated_in_bucket_of(snapshot, 100), 1000);
+  EXPECT_EQ(left(), 0u);
+}
+
+TEST_F(HeapsterRun, PutsDescendantsIntoOneDirectoryAndOneTable) {
+  std::ofstream(sandbox_.path("Makefile")) << "all: a b c\na b c:\n\tperl -e 'my @$@ = (1..1000)'\n";
+  const Ended ended = run({}, {"make", "-j2"});
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_THAT(ended.err, testing::ContainsRegex("perl +3 "));
+  const auto root = sandbox_.snapshot();
+  EXPECT_EQ(reader::short_name(root.process), "make");
+  const std::string directory = "heapster.make." + std::to_string(root.process.identity.pid) + ".heap.d";
+  size_t perls = 0;
+  for (const auto& entry : fs::directory_iterator(sandbox_.path(directory))) {
+    perls += entry.path().filename().string().starts_with("heapster.perl.");
+  }
+  EXPECT_EQ(perls, 3u);
+  EXPECT_EQ(files().size(), 3u) << "Makefile, snapshot, directory";
+  EXPECT_EQ(left(), 0u);
+}
+
+TEST_F(HeapsterRun, JudgesByBudgets) {
+  EXPECT_EQ(run({"-q", "--max-allocs", "1e9"}, {kSubject, "exec"}).exit_code, 1) << "the program's own failure";
+  EXPECT_EQ(run({"-q", "--max-allocs", "1e9", "--max-peak", "1G"}, {kSubject, "nothing"}).exit_code, 0);
+  const Ended broken = run({"-q", "--max-allocs", "0", "--max-peak=1"}, {kSubject, "nothing"});
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.err, HasSubstr("--max-allocs"));
+  EXPECT_THAT(broken.err, HasSubstr("--max-peak"));
+  EXPECT_EQ(run({"-q", "--max-allocs", "0"}, {kSubject, "return"}).exit_code, 7);
+}
+
+TEST_F(HeapsterRun, ComparesWithABaseline) {
+  ASSERT_EQ(run({"-q", "-o", "base.heap"}, {kSubject, "nothing"}).exit_code, 0);
+  EXPECT_EQ(run({"-q", "-o", "a.heap", "--baseline", "base.heap"}, {kSubject, "nothing"}).exit_code, 0);
+  EXPECT_EQ(run({"-q", "-o", "b.heap", "--baseline", "base.heap", "--tolerance", "5%"}, {kSubject, "sizes"}).exit_code,
+            1);
+}
+
+TEST_F(HeapsterRun, SaysBeforehandWhatCannotBeSeen) {
+  const Ended fixed = run({"-q"}, {"/sbin/ldconfig", "-p"});
+  EXPECT_EQ(fixed.exit_code, 0);
+  EXPECT_THAT(fixed.err, HasSubstr("statically linked"));
+  EXPECT_THAT(run({"-q"}, {program_path("own_malloc")}).err, HasSubstr("defines malloc itself"));
+}
+
+TEST_F(HeapsterRun, RefusesNonsenseInOneLine) {
+  for (const Words& words :
+       {Words{"--nonsense", "true"}, Words{"no-such-program"}, Words{"--signal", "X", "true"},
+        Words{"--max-peak", "x", "true"}, Words{"--allocator", "nothing", "true"},
+        Words{"--run-dir", "relative", "true"}, Words{}, Words{sandbox_.directory()}, Words{"--baseline"}}) {
+    const Ended ended = run({}, words);
+    EXPECT_EQ(ended.exit_code, 2) << testing::PrintToString(words);
+    EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
+  }
+  EXPECT_TRUE(files().empty());
+}
+
+TEST_F(HeapsterRun, SaysWhichVariablesItIgnored) {
+  const Ended ended = run({"-q"}, {kSubject, "return"}, {{"HEAPSTER_SIGNAL", "NONSENSE"}});
+  EXPECT_EQ(ended.exit_code, 7);
+  EXPECT_THAT(ended.err, HasSubstr("HEAPSTER_SIGNAL=NONSENSE"));
+}
+
+TEST_F(HeapsterRun, WritesNoFileWithoutAnOutputAndStillReports) {
+  const Ended ended = run({"-o", "none"}, {kSubject, "fork"});
+  EXPECT_THAT(ended.err, HasSubstr("Allocations"));
+  EXPECT_THAT(ended.err, HasSubstr("Descendants, 1 in all"));
+  EXPECT_TRUE(files().empty());
+  EXPECT_EQ(left(), 0u);
+}
+
+TEST_F(HeapsterRun, KeepsTheNumbersWhereTheOutputCannotBeWritten) {
+  const Ended ended = run({"-o", "/proc/nowhere.heap"}, {kSubject, "return"});
+  EXPECT_EQ(ended.exit_code, 7);
+  EXPECT_THAT(ended.err, HasSubstr("/proc/nowhere.heap"));
+  EXPECT_THAT(ended.err, HasSubstr("Allocations"));
+  EXPECT_EQ(left(), 1u) << "the segment is kept";
+}
+
+TEST_F(HeapsterRun, ReportsAsJson) {
+  const Ended ended = run({"--json"}, {kSubject, "fork"});
+  const auto json = nlohmann::json::parse(ended.err);
+  EXPECT_EQ(json["schema"], "heapster/1");
+  EXPECT_EQ(json["descendants"][0]["alloc_count"], 300);
+}
+
+TEST_F(HeapsterRun, ReportsTheLastImageAfterAnExec) {
+  const Ended ended = run({}, {"/bin/sh", "-c", "exec " + kSubject + " return"});
+  EXPECT_EQ(ended.exit_code, 7);
+  EXPECT_THAT(ended.err, testing::StartsWith("heapster: subject"));
+  EXPECT_THAT(ended.err, HasSubstr("before its exec: dash"));
+}
+
+TEST_F(HeapsterRun, RunsOverAnotherAllocator) {
+  for (const char* allocator : {"jemalloc", "mimalloc", "tcmalloc"}) {
+    const Ended ended = run({"--allocator", allocator, "-o", std::string(allocator) + ".heap"}, {kSubject, "reallocs"});
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+    const auto known = facts(ended.out);
+    const auto snapshot = sandbox_.snapshots();
+    ASSERT_FALSE(snapshot.empty());
+    for (const auto& found : snapshot) {
+      if (found.path.find(allocator) == std::string::npos) continue;
+      EXPECT_THAT(found.snapshot.process.allocator, HasSubstr(allocator));
+      for (const char* name :
+           {"realloc_growth_count", "realloc_growth_sum", "realloc_move_sum", "realloc_same_count"}) {
+        EXPECT_EQ(figure(found.snapshot, name), known.at(name)) << allocator << " " << name;
+      }
+    }
+  }
+}
+
+TEST_F(HeapsterRun, PassesSignalsOn) {
+  Background background(sandbox_, {heapster_path(), "run", "-q", kSubject, "stay"},
+                        {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
+  ASSERT_EQ(background.line(), "ready");
+  background.send(SIGUSR1);
+  EXPECT_TRUE(eventually([&] { return sandbox_.snapshots().size() == 1; })) << "a dump of the program";
+  background.send(SIGTERM);
+  EXPECT_EQ(background.wait().exit_code, 128 + SIGTERM);
+}
+
+// A real terminal: Ctrl-C goes to the whole group; the program must get it once, and the report come.
+TEST_F(HeapsterRun, SurvivesCtrlCAndReports) {
+  int terminal = -1;
+  const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (pid == 0) {
+    setenv("HEAPSTER_RUN_DIR", sandbox_.run_directory().c_str(), 1);
+    if (chdir(sandbox_.directory().c_str()) != 0) _exit(1);
+    const std::string script =
+        "trap 'echo got it; n=x$n' INT; echo ready; while :; do read line; "
+        "test \"$n\" = x && exit 5; test -n \"$n\" && exit 6; done";
+    execl(heapster_path().c_str(), "heapster", "run", "/bin/bash", "-c", script.c_str(), nullptr);
+    _exit(127);
+  }
+  std::string seen;
+  const auto read_until = [&](const std::string& text) {
+    char byte;
+    while (seen.find(text) == std::string::npos && read(terminal, &byte, 1) == 1) seen += byte;
+    return seen.find(text) != std::string::npos;
+  };
+  ASSERT_TRUE(read_until("ready"));
+  ASSERT_EQ(write(terminal, "\x03", 1), 1);
+  ASSERT_TRUE(read_until("got it"));
+  ASSERT_EQ(write(terminal, "\n", 1), 1);
+  EXPECT_TRUE(read_until("Allocations")) << seen;
+  EXPECT_THAT(seen, HasSubstr("\x1b[")) << "colour on a terminal";
+  while (read_until("no such text")) {
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  close(terminal);
+  EXPECT_EQ(WEXITSTATUS(status), 5) << "the program got the signal other than once";
+}
+
+TEST_F(HeapsterRun, NeedsNoMoreThanTheScript) {
+  const Ended ended = sandbox_.run({source_path("heapster-run.sh"), "--version"});
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_THAT(ended.out, testing::StartsWith("heapster "));
+}
+
+}  // namespace
+}  // namespace heapster::test
