@@ -35,12 +35,13 @@ std::string make_directory(const std::string& pattern) {
   return path;
 }
 
-std::vector<std::string> environment_with(const Variables& variables) {
-  std::vector<std::string> environment;
+// Ours without what steers a preload, with these instead, and with the directory as PWD.
+std::vector<std::string> environment_with(const std::string& directory, const Variables& variables) {
+  std::vector<std::string> environment = {"PWD=" + directory};
   for (char** at = environ; *at != nullptr; ++at) {
     const std::string assignment = *at;
     const std::string name = assignment.substr(0, assignment.find('='));
-    if (name == "LD_PRELOAD" || name.starts_with("HEAPSTER_") || variables.contains(name)) continue;
+    if (name == "PWD" || name == "LD_PRELOAD" || name.starts_with("HEAPSTER_") || variables.contains(name)) continue;
     environment.push_back(assignment);
   }
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
@@ -56,7 +57,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
 
 // Forks and execs with these descriptors as 0, 1 and 2 (-1: as ours).
 pid_t start(const std::string& directory, const Words& command, const Variables& variables, int in, int out, int err) {
-  const std::vector<std::string> environment = environment_with(variables);
+  const std::vector<std::string> environment = environment_with(directory, variables);
   const std::vector<char*> arguments = pointers_to(command);
   const std::vector<char*> assignments = pointers_to(environment);
   const pid_t pid = fork();

@@ -40,7 +40,7 @@ std::string numbered(const std::string& glob) {
   const size_t base = glob.rfind('/') == std::string::npos ? 0 : glob.rfind('/') + 1;
   const size_t dot = glob.rfind('.');
   const size_t at = dot == std::string::npos || dot <= base ? glob.size() : dot;
-  return glob.substr(0, at) + ".*" + glob.substr(at);
+  return std::string(glob).insert(at, ".*");
 }
 
 std::vector<std::string> files_of(const std::string& pattern) {

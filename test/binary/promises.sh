@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What libheapster.so promises as a file: promises.sh LIBRARY SOURCES. Each broken promise is a
+# line; the exit status is 1 if there is any.
+set -euo pipefail
+
+library=$1
+preload=$2/src/preload
+broken=0
+
+broken() {
+  echo "broken: $*"
+  broken=1
+}
+
+# Exports are the functions of functions.def and nothing else.
+wanted=$(sed -nE 's/^HEAPSTER_FUNCTION\(([A-Za-z_]+),.*/\1/p' "$preload/functions.def" | sort)
+exported=$(nm -D --defined-only "$library" | awk '{print $3}' | sort)
+[ -n "$wanted" ] || broken "functions.def lists nothing"
+diff <(echo "$wanted") <(echo "$exported") || broken "exports differ from functions.def"
+
+# It needs libc and no other library, and of libc only what libc.h and two headers declare.
+needed=$(readelf -d "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p')
+[ "$needed" = libc.so.6 ] || broken "NEEDED: $needed"
+allowed=$(grep -oE '\b[a-z_]+\(' "$preload/libc.h" | tr -d '(' | sort -u)
+while read -r symbol; do
+  case "$symbol" in
+    sigaction | dl_iterate_phdr | memmove) ;;
+    *) grep -qx "$symbol" <<<"$allowed" || broken "imports $symbol" ;;
+  esac
+done < <(nm -D --undefined-only "$library" | awk '$1 == "U" {sub(/@.*/, "", $2); print $2}')
+
+# No symbol version is younger than Debian 12's oldest sensible target, glibc 2.34.
+youngest=$(nm -D --undefined-only "$library" | sed -nE 's/.*@GLIBC_([0-9.]+).*/\1/p' | sort -V | tail -1)
+[ "$(printf '%s\n2.34\n' "$youngest" | sort -V | tail -1)" = 2.34 ] || broken "needs GLIBC_$youngest"
+
+# Static TLS only, and little of it; no IFUNC, no text relocations, no executable stack.
+readelf -rW "$library" | grep -E 'DTPMOD|TLSDESC|IRELATIV' && broken "dynamic TLS or IFUNC relocations"
+nm -D "$library" | grep -E '__tls_get_addr| i ' && broken "dynamic TLS or an IFUNC"
+tls=$(readelf -lW "$library" | awk '$1 == "TLS" {print $6}')
+[ $((${tls:-0})) -le 64 ] || broken "$tls bytes of static TLS"
+readelf -d "$library" | grep TEXTREL && broken "text relocations"
+readelf -lW "$library" | awk '$1 == "GNU_STACK" && $7 ~ /E/ {bad = 1} END {exit bad}' || broken "executable stack"
+
+# The hot path: no lock prefix and no xchg with memory, no system call, and short enough to read.
+for name in malloc free realloc calloc; do
+  code=$(objdump -d --no-show-raw-insn "$library" | awk -v name="<$name>:" '$2 == name {on = 1; next} /^$/ {on = 0} on')
+  [ -n "$code" ] || broken "$name has no code"
+  grep -E '\block\b|xchg .*\(|syscall' <<<"$code" | grep -v 'xchg   %ax,%ax' && broken "$name locks or calls the kernel"
+  case "$name" in realloc) most=200 ;; *) most=70 ;; esac
+  [ "$(wc -l <<<"$code")" -le "$most" ] || broken "$name has $(wc -l <<<"$code") lines of machine code"
+done
+
+[ "$broken" = 0 ] && echo "all promises kept"
+exit "$broken"

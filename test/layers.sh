@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Holds the house to its plan: layers.sh SOURCES. Includes follow the arrows only,
+#   include/heapster <- src/layout <- src/preload
+#                       src/layout <- src/reader <- src/report <- tools/heapster
+# the preload uses no library but libc, the reader prints nothing, and every file that the docs name
+# exists.
+set -euo pipefail
+cd "$1"
+
+broken=0
+broken() {
+  echo "broken: $*"
+  broken=1
+}
+
+# Files of a directory may include these directories' headers (a regular expression).
+check_layer() {
+  local directory=$1 allowed=$2
+  while IFS=: read -r file line include; do
+    [[ "$include" =~ ^($allowed)/ || "$include" != */* && "$allowed" == *"."* ]] ||
+      broken "$file:$line includes $include"
+  done < <(grep -nE '^#include "' -r "$directory" | sed -E 's/#include "(.*)".*/\1/')
+}
+check_layer src/layout 'layout|heapster'
+check_layer src/preload 'preload|layout|heapster'
+check_layer src/reader 'reader|layout|heapster'
+check_layer src/report 'report|reader|layout|heapster'
+check_layer tools/heapster 'report|reader|layout|heapster|.'
+
+# Angle brackets that a layer must not use.
+forbid() {
+  if grep -nE "#include <($2)" -r "$1"; then broken "$1 includes what it must not"; fi
+}
+forbid src/layout 'fmt|nlohmann|CLI|iostream|cstdio|vector|string>'
+forbid src/preload 'fmt|nlohmann|CLI|iostream|cstdio|cstdlib|cstring|stdlib|string|vector|memory|functional|dlfcn|pthread|errno'
+forbid src/reader 'fmt|nlohmann|CLI|iostream'
+forbid src/report 'CLI|iostream'
+
+# Paths in docs.
+while IFS=: read -r file path; do
+  [ -e "$path" ] || compgen -G "$path" >/dev/null || broken "$file names $path, which is not there"
+done < <(grep -oE '\b(src|include|tools|test|docs)/[A-Za-z0-9_./*-]*[A-Za-z0-9_*]' -r README.md CHANGELOG.md CONTRIBUTING.md docs --include='*.md' |
+  grep -vE ':(test/fuzz/corpus|include/heapster/heapster\.h)' | sort -u)
+# Links between docs.
+while IFS=: read -r file link; do
+  target=$(dirname "$file")/${link%%#*}
+  [ -e "$target" ] || broken "$file links to $link, which is not there"
+done < <(grep -oE '\]\([^)#:]+(#[^)]*)?\)' -r README.md CHANGELOG.md CONTRIBUTING.md docs --include='*.md' |
+  sed -E 's/\]\((.*)\)/\1/')
+
+[ "$broken" = 0 ] && echo "the layers hold"
+exit "$broken"

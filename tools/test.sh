@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Installs what the tests need, builds, and runs all of them through ctest:
+#   tools/test.sh [CTEST OPTION…]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools/packages.sh build test bench check
+tools/build.sh release
+tools/build.sh dev
+exec ctest --test-dir build/dev --output-on-failure --no-tests=error "$@"
