@@ -127,7 +127,7 @@ def check_ended(what, command, snapshots, directory, environment, tables):
 
 def check_living(directory, environment):
     """A segment that its process maps; stopped, so that both readers see the same."""
-    with subprocess.Popen(["python3", "-c", WAITING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory,
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory,
                           env={**environment, "LD_PRELOAD": PRELOAD}) as program:
         program.stdout.readline()
         os.kill(program.pid, signal.SIGSTOP)
@@ -150,7 +150,7 @@ def main():
         tables = check_tables()
         if not failures:
             check_ended("perl", ["/usr/bin/perl", "-e", PERL], 1, working, environment, tables)
-            check_ended("python3", ["python3", "-c", THREADS], 2, working, environment, tables)
+            check_ended("python3", [sys.executable, "-c", THREADS], 2, working, environment, tables)
             check_living(working, environment)
     finally:
         shutil.rmtree(run_directory)
