@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+#
+# A reader of segments and snapshots that knows nothing but docs/format.md: even its offsets are
+# those of the document's tables. Prints the totals as `name value` lines:
+#   reader.py FILE [docs/format.md]
+import os
+import struct
+import sys
+
+BUCKETS = 65
+WORD = 1 << 64
+DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "format.md")
+
+
+def tables_of(document):
+    """The tables below each heading of the document, as lists of rows."""
+    tables, heading, rows = {}, None, []
+    for line in open(document, encoding="utf-8"):
+        if line.startswith("#"):
+            heading = line.lstrip("# ").strip()
+        if not line.startswith("|"):
+            rows = []
+            continue
+        if not rows:
+            tables.setdefault(heading, []).append(rows)
+        rows.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+    return {head: [rows[2:] for rows in several] for head, several in tables.items()}
+
+
+class Struct:
+    """Numbers of one heading's table, read out of bytes by name."""
+
+    def __init__(self, tables, heading):
+        self.fields = {name: (int(at), int(size), meaning) for at, size, name, meaning in tables[heading][0]}
+
+    def bytes(self, data, name, base=0):
+        at, size, _ = self.fields[name]
+        return data[base + at : base + at + size]
+
+    def number(self, data, name, base=0):
+        return int.from_bytes(self.bytes(data, name, base), "little", signed=self.fields[name][2].startswith("signed"))
+
+    def numbers(self, data, base=0):
+        return {name: self.number(data, name, base) for name in self.fields}
+
+
+def signed(value):
+    value %= WORD
+    return value - WORD if value >= WORD // 2 else value
+
+
+class Snapshot:
+    def __init__(self, path, document=DOCUMENT):
+        tables = tables_of(document)
+        header, self.shard = Struct(tables, "Header"), Struct(tables, "Slots and shards")
+        with open(path, "rb") as file:
+            self.data = file.read(sum(header.fields["published"][:2]))
+            if self.data[:8] != b"HEAPSTER" or header.number(self.data, "version") != 1:
+                raise ValueError(f"{path}: not a heapster file of version 1")
+            types = {int(row[0]): row[1] for row in tables["Section types"][0]}
+            self.sections = self.read_sections(header, Struct(tables, "Section"), types)
+            self.data += file.read(max(s["offset"] + s["used"] * s["item_bytes"] for s in self.sections.values()))
+        self.fields = self.read_schema(Struct(tables, "FieldInfo"))
+        self.texts = self.read_texts({int(row[0]): row[1] for row in tables["Texts"][0]})
+        for heading, name in (("Published", "published"), ("AtFork", "at_fork"), ("Identity", "identity")):
+            setattr(self, name, Struct(tables, heading).numbers(self.data, header.fields[name][0]))
+        names = {int(row[0]): row[1] for row in tables["Notes"][0]}
+        counts = struct.unpack("<64I", header.bytes(self.data, "notes"))
+        self.notes = {names.get(i, f"note_{i}"): count for i, count in enumerate(counts) if count}
+
+    def read_sections(self, header, entry, types):
+        first, found = header.fields["sections"][0], {}
+        for i in range(header.number(self.data, "section_count")):
+            section = entry.numbers(self.data, first + 32 * i)
+            found[types.get(section["type"])] = section
+        return found
+
+    def read_schema(self, entry):
+        section, fields = self.sections["schema"], []
+        for i in range(section["used"]):
+            base = section["offset"] + i * section["item_bytes"]
+            field = {name: entry.number(self.data, name, base) for name in ("kind", "offset", "stride")}
+            field["name"] = entry.bytes(self.data, "name", base).split(b"\0")[0].decode()
+            fields.append(field)
+        return fields
+
+    def read_texts(self, keys):
+        section, texts = self.sections["texts"], {}
+        at, end = section["offset"], section["offset"] + section["used"]
+        while at + 4 <= end:
+            key, length = struct.unpack_from("<HH", self.data, at)
+            texts.setdefault(keys.get(key), []).append(self.data[at + 4 : at + 4 + length])
+            at += 4 + length
+        return texts
+
+    def cells(self, offset, stride):
+        return [struct.unpack_from("<QQ", self.data, offset + b * stride) for b in range(BUCKETS)]
+
+    def slots(self):
+        section = self.sections["slots"]
+        return [section["offset"] + i * section["item_bytes"] for i in range(section["used"])]
+
+    def histogram(self, name):
+        """Cells [count, bytes] of the whole process."""
+        field = next(f for f in self.fields if f["name"] == name and f["kind"] == 1)
+        all_slots = [self.cells(slot + field["offset"], field["stride"]) for slot in self.slots()]
+        return [[sum(cells[b][i] for cells in all_slots) % WORD for i in (0, 1)] for b in range(BUCKETS)]
+
+    def live(self):
+        """Live blocks by usable size."""
+        used, freed, shift = (self.histogram(name) for name in ("usable", "dealloc", "live_shift"))
+        fork = self.cells(self.sections["live_at_fork"]["offset"], 16)
+        return [[signed(used[b][i] - freed[b][i] + shift[b][i] + fork[b][i]) for i in (0, 1)] for b in range(BUCKETS)]
+
+    def totals(self):
+        totals = {}
+        for field in self.fields:
+            if field["kind"] == 1:
+                cells = self.histogram(field["name"])
+                totals[field["name"] + "_count"] = signed(sum(cell[0] for cell in cells))
+                totals[field["name"] + "_sum"] = signed(sum(cell[1] for cell in cells))
+            if field["kind"] == 2:
+                words = [struct.unpack_from("<Q", self.data, slot + field["offset"])[0] for slot in self.slots()]
+                totals[field["name"]] = signed(sum(words))
+        reallocs = totals["realloc_growth_count"] + totals["realloc_shrink_count"] + totals["realloc_same_count"]
+        totals["realloc_count"] = reallocs
+        totals["realloc_in_place_count"] = reallocs - totals["realloc_move_count"]
+        totals["slack"] = totals["usable_sum"] - totals["alloc_sum"]
+        totals["live_count"] = sum(cell[0] for cell in self.live())
+        totals.update(self.levels())
+        return totals
+
+    def levels(self):
+        heads = [self.shard.numbers(self.data, slot) for slot in self.slots()]
+        net, known, error = sum(head["net"] for head in heads), self.published, 0
+        if len(heads) <= 1:
+            peak = max([net] + [head["ceiling"] for head in heads])
+        else:
+            peak = max(known["peak"], known["solo_peak"], net)
+            solo = peak == known["solo_peak"] and known["solo_peak"] > known["peak"] + known["peak_error"]
+            error = 0 if solo else known["peak_error"]
+        now, fork = net + self.at_fork["live_bytes"], self.at_fork["live_bytes"]
+        return {"use_curr": now, "use_max": max(peak + fork, now, 0), "use_max_error": error}
+
+
+if __name__ == "__main__":
+    for figure, value in Snapshot(*sys.argv[1:]).totals().items():
+        print(figure, value)
