@@ -199,7 +199,7 @@ void finish() {
   const KeepErrno keep;
   gather_early();
   refresh_names();
-  finish_timeline();
+  finish_publishing();
   Header* header = segment.header();
   header->ending.time = since_start(coarse_time_of_kernel());
   read_usage(header->ending);

@@ -188,9 +188,15 @@ void publish_all(Shard* shard) {
 void leave_solo() {
   Slot* first = segment.slot(0);
   if (first == nullptr || gate.several != 0) return;
-  raise_solo_peak(&first->now, since_start(coarse_time()));
+  Shard& shard = first->now;
+  raise_solo_peak(&shard, since_start(coarse_time()));
+  // Its owner publishes at its next call; until then, which may be never, this is what it holds.
+  const int64_t net = load(shard.net);
+  store(shard.published, net);
+  store(shard.floor, net - kPublishBound);
+  __atomic_add_fetch(&published().live, net, __ATOMIC_RELAXED);
   gate.several = 1;
-  store(first->now.countdown, int64_t{0});  // its owner publishes at its next call
+  store(shard.countdown, int64_t{0});
 }
 
 Totals sum_totals() {
@@ -223,8 +229,10 @@ void restart_publishing() {
   next_point = 0;
 }
 
-void finish_timeline() {
+void finish_publishing() {
   const uint64_t now = since_start(coarse_time());
+  const Slot* first = segment.slot(0);
+  if (gate.several == 0 && first != nullptr) raise_solo_peak(&first->now, now);
   store(published().time, now);
   const TryLock lock(timeline_lock);
   if (lock && now != 0) add_point(now);

@@ -33,7 +33,7 @@ void sum_live_cells(Cell (&cells)[kBuckets]);
 // In a fork's child: nothing was published yet, and no lock is held.
 void restart_publishing();
 
-// The last point of the timeline, with the end's numbers.
-void finish_timeline();
+// The end's numbers: the peak, and the last point of the timeline.
+void finish_publishing();
 
 }  // namespace heapster::preload

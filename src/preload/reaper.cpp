@@ -2,6 +2,7 @@
 
 #include "preload/reaper.h"
 
+#include "layout/segment.h"
 #include "preload/clock.h"
 #include "preload/directory.h"
 #include "preload/kernel.h"
@@ -33,11 +34,27 @@ bool is_snapshot(const char* name) {
   return size > 5 && equal(name + size - 5, ".heap");
 }
 
+// Writing through a mapping leaves a tmpfs file's time of change at its creation, so a segment's age
+// begins when it is first seen dead: then its time is set, and no longer that of its start.
+bool seen_before(int directory, const char* name, const struct stat& status) {
+  Header header{};
+  const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return false;
+  kernel::read(fd, &header, sizeof header);
+  kernel::close(fd);
+  constexpr uint64_t kCreation = 2;  // seconds that it may take
+  if (static_cast<uint64_t>(status.st_mtim.tv_sec) > header.identity.started_epoch / 1'000'000'000 + kCreation)
+    return true;
+  kernel::call(__NR_utimensat, directory, kernel::as_long(name), 0, AT_SYMLINK_NOFOLLOW);
+  return false;
+}
+
 uint64_t age_in_seconds(int directory, const char* name) {
   struct stat status {};
   if (kernel::call(__NR_newfstatat, directory, kernel::as_long(name), kernel::as_long(&status), AT_SYMLINK_NOFOLLOW)) {
     return 0;
   }
+  if (!is_snapshot(name) && !seen_before(directory, name, status)) return 0;
   const auto now = epoch_time() / 1'000'000'000;
   const auto changed = static_cast<uint64_t>(status.st_mtim.tv_sec);
   return now > changed ? now - changed : 0;

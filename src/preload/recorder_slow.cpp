@@ -53,7 +53,7 @@ void prove_headers(const void* block, uint64_t usable) {
   if (usable_of_chunk(field) != usable) {
     process.headers = Headers::kNotTrusted;
     raise(Note::k_usable_size_called);
-  } else if (++agreed == kProof) {
+  } else if (++agreed >= kProof) {
     trust_headers();
   }
 }

@@ -107,9 +107,10 @@ const char* dump_path() { return signal_path; }
 
 void choose_snapshot_paths(const Identity& identity, const char* executable, bool root) {
   const bool none = equal(config.out, "none");
-  const char* pattern = none ? kDefaultOut : config.out;
+  const bool collected = !root && config.root_pid != 0;  // by heapster-run, from the run directory
+  const char* pattern = none || collected ? kDefaultOut : config.out;
   StoredString path;
-  if (pattern[0] != '/') add_directory(path.text(), !root && !config.out_set);
+  if (pattern[0] != '/') add_directory(path.text(), collected || (!root && !config.out_set));
   expand(path.text(), pattern, identity, executable);
   signal_path = path.keep();
   // A name that another process of the tree, or an earlier image of this one, would also take gets

@@ -16,7 +16,7 @@ namespace heapster::preload {
 inline constexpr size_t kPathRoom = 4096;
 
 // `root`: the program is the root of what is measured, and may write where it works; others write
-// into the run directory unless HEAPSTER_OUT was set.
+// into the run directory, unless HEAPSTER_OUT was set and heapster-run is not there to collect.
 void choose_snapshot_paths(const Identity& identity, const char* executable, bool root);
 
 const char* snapshot_path();  // empty: none at exit

@@ -214,7 +214,7 @@ void refresh_names() {
     if (tid == kernel::tid()) take_name(slot->now);
     if (tid == 0 || tid == kernel::tid()) continue;
     char path[48];
-    char name[16];
+    char name[sizeof slot->now.name] = {};
     TextBuilder(path, sizeof path).add("/proc/self/task/").add(tid).add("/comm");
     if (read_text(path, name, sizeof name) != 0) memcpy(slot->now.name, name, sizeof name);
   }

@@ -107,7 +107,8 @@ Result<std::string> resolve_pid(uint32_t pid, const std::string& directory) {
 
 std::string run_directory() {
   const char* chosen = std::getenv("HEAPSTER_RUN_DIR");
-  return chosen && *chosen ? chosen : "/dev/shm/heapster-" + std::to_string(getuid());
+  // A relative one is ignored here because the preload ignores it.
+  return chosen && *chosen == '/' ? chosen : "/dev/shm/heapster-" + std::to_string(getuid());
 }
 
 std::optional<SegmentName> parse_segment_name(const std::string& name) {

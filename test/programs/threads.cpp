@@ -94,9 +94,11 @@ int full_speed(int, char**) {
 
 // Named threads with different loads.
 int named(int, char**) {
+  static std::atomic<int> done{0};
   run_threads(2, [](int index) {
     pthread_setname_np(pthread_self(), index == 0 ? "reader" : "writer");
     for (int i = 0; i < (index == 0 ? 100 : 5000); ++i) keep(malloc(10));
+    for (++done; done < 2;) std::this_thread::yield();
   });
   return 0;
 }

@@ -65,6 +65,7 @@ pid_t start(const std::string& directory, const Words& command, const Variables&
   if (in >= 0) dup2(in, 0);
   if (out >= 0) dup2(out, 1);
   if (err >= 0) dup2(err, 2);
+  close_range(3, ~0U, 0);
   if (chdir(directory.c_str()) == 0) execvpe(arguments[0], arguments.data(), assignments.data());
   std::perror(arguments[0]);
   _exit(127);

@@ -19,7 +19,8 @@ constexpr int kMostDumps = 100000;
 
 reader::Result<std::string> free_name(const reader::Process& process) {
   for (int number = 1; number <= kMostDumps; ++number) {
-    std::string name = fmt::format("heapster.{}.{}.{}.heap", reader::short_name(process), process.identity.pid, number);
+    std::string name =
+        fmt::format("heapster.{}.{}.dump{}.heap", reader::short_name(process), process.identity.pid, number);
     if (access(name.c_str(), F_OK) != 0) return name;
   }
   return reader::Error{"no free name for the dump; -o names one"};
@@ -32,7 +33,7 @@ Outcome cmd_dump(const Arguments& arguments) {
   std::string target;
   std::string output;
   application.add_option("PID", target, "the process (or a segment's file)")->required();
-  application.add_option("-o,--output", output, "where to (default: heapster.EXECUTABLE.PID.N.heap)");
+  application.add_option("-o,--output", output, "where to (default: heapster.EXECUTABLE.PID.dumpN.heap)");
   if (auto over = parse(application, arguments)) return *over;
 
   const auto path = path_of(target);

@@ -113,14 +113,14 @@ std::string variable_or(const char* name, const std::string& otherwise) {
 
 Places places_of(const Wishes& wishes, const std::string& program, const Child& child) {
   const std::string chosen = wishes.output.empty() ? variable_or("HEAPSTER_OUT", "") : wishes.output;
+  const bool plain = !chosen.empty() && chosen.find('%') == std::string::npos;
   char resolved[PATH_MAX];
   const std::string path = realpath(program.c_str(), resolved) != nullptr ? resolved : program;
   const std::string name = path.substr(path.rfind('/') + 1);
   return {
       .run_directory = wishes.run_directory.empty() ? reader::run_directory() : wishes.run_directory,
       .pattern = chosen.empty() ? "heapster.%e.%p.heap" : chosen,
-      .pattern_was_chosen = !chosen.empty(),
-      .descendants = fmt::format("heapster.{}.{}.heap.d", name, child.pid),
+      .descendants = plain ? chosen + ".d" : fmt::format("heapster.{}.{}.heap.d", name, child.pid),
   };
 }
 
@@ -140,7 +140,7 @@ std::string report_text(const Collector& collected, const Places& places, const 
     lines.push_back(fmt::format("before its exec: {} ({})", reader::short_name(image.snapshot.process), image.path));
   }
   if (places.keep()) lines.push_back("snapshot: " + last.path);
-  if (places.keep() && !places.pattern_was_chosen && collected.descendants() != 0) {
+  if (places.keep() && collected.descendants() != 0) {
     lines.push_back("of descendants: " + places.descendants + "/");
   }
   if (collected.still_running() != 0) {

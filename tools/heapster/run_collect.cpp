@@ -77,9 +77,7 @@ bool Collector::is_ours(const reader::Process& process) const {
                                process.identity.root_ticks == child_.start_ticks);
 }
 
-void Collector::drain() {
-  if (!places_.pattern_was_chosen) take_left_snapshots();
-}
+void Collector::drain() { take_left_snapshots(); }
 
 void Collector::finish() {
   take_ended_segments();

@@ -17,9 +17,8 @@ namespace heapster::tool {
 
 struct Places {
   std::string run_directory;
-  std::string pattern;      // HEAPSTER_OUT in force
-  bool pattern_was_chosen;  // descendants, too, write where the pattern says
-  std::string descendants;  // the directory for those that do not
+  std::string pattern;      // HEAPSTER_OUT in force, for the program itself
+  std::string descendants;  // the directory that descendants' snapshots move to
 
   bool keep() const { return pattern != "none"; }
 };
