@@ -133,7 +133,7 @@ TEST_F(Cli, DumpWritesASnapshotAndSaysWhere) {
   expect_says("dump " + pid + " -o " + to, to);
   expect_says("show " + to, "running, at");
   const Ran first = run_shell("cd " + run_.path() + " && " HEAPSTER " dump " + pid + " && " HEAPSTER " dump " + pid);
-  EXPECT_EQ(first.out, "heapster.program." + pid + ".1.heap\nheapster.program." + pid + ".2.heap\n");
+  EXPECT_EQ(first.out, "heapster.program." + pid + ".dump1.heap\nheapster.program." + pid + ".dump2.heap\n");
 }
 
 TEST_F(Cli, DiffRefusesOtherProcesses) {

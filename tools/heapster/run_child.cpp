@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "reader/proc.h"
 
@@ -32,11 +33,13 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   return pointers;
 }
 
-// In the child, to its end: becomes the program, or tells the parent through the pipe why not.
+// In the child, to its end: tells the parent through the pipe when it started, and becomes the
+// program, or tells why not. (The parent cannot ask the kernel: a quick program is gone by then.)
 [[noreturn]] void become(const std::string& program, const std::vector<std::string>& command,
                          const Environment& environment, int pipe) {
   for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
   const uint64_t ticks = reader::start_ticks_of(static_cast<uint32_t>(getpid())).value_or(0);
+  if (write(pipe, &ticks, sizeof ticks) != sizeof ticks) _exit(127);
   setenv("HEAPSTER_ROOT", (std::to_string(getpid()) + "." + std::to_string(ticks)).c_str(), 1);
   const std::vector<char*> arguments = pointers_to(command);
   execv(program.c_str(), arguments.data());
@@ -50,13 +53,15 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   _exit(127);
 }
 
-// The fault of an exec that failed; 0 once it succeeded and closed the pipe.
-int read_fault(int pipe) {
-  int fault = 0;
+// What the child told; nothing where it closed the pipe instead.
+template <typename Told>
+std::optional<Told> read_told(int pipe) {
+  Told told{};
   ssize_t size;
-  do size = read(pipe, &fault, sizeof fault);
-  while (size < 0 && errno == EINTR);
-  return size == sizeof fault ? fault : 0;
+  do {
+    size = read(pipe, &told, sizeof told);
+  } while (size < 0 && errno == EINTR);
+  return size == sizeof told ? std::optional(told) : std::nullopt;
 }
 
 }  // namespace
@@ -88,13 +93,14 @@ reader::Result<Child> Supervisor::start(const std::string& program, const std::v
     become(program, command, environment, pipe[1]);
   }
   close(pipe[1]);
-  const int fault = read_fault(pipe[0]);
+  const auto ticks = read_told<uint64_t>(pipe[0]);
+  const auto fault = read_told<int>(pipe[0]);
   close(pipe[0]);
-  if (fault != 0) {
+  if (!ticks || fault) {
     waitpid(pid, nullptr, 0);
-    return reader::Error{program + ": " + std::strerror(fault)};
+    return reader::Error{program + ": " + std::strerror(fault.value_or(EIO))};
   }
-  return Child{pid, reader::start_ticks_of(static_cast<uint32_t>(pid)).value_or(0)};
+  return Child{pid, *ticks};
 }
 
 Ended Supervisor::wait(const Child& child, const std::function<void()>& meanwhile) {
