@@ -23,8 +23,9 @@ void row(const char* heading, size_t offset, size_t size, const char* name) {
 int main() {
 #define HEADER(name) FIELD("Header", Header, name)
   HEADER(magic)
-  HEADER(version) HEADER(header_bytes) HEADER(section_count) HEADER(state) HEADER(snapshots) HEADER(reserved)
-      HEADER(sections) HEADER(identity) HEADER(ending) HEADER(at_fork) HEADER(notes) HEADER(published)
+  HEADER(version)
+  HEADER(header_bytes) HEADER(section_count) HEADER(state) HEADER(snapshots) HEADER(reserved) HEADER(sections)
+      HEADER(identity) HEADER(ending) HEADER(at_fork) HEADER(notes) HEADER(published)
 #define SECTION(name) FIELD("Section", Section, name)
           SECTION(type) SECTION(item_bytes) SECTION(offset) SECTION(capacity) SECTION(used)
 #define IDENTITY(name) FIELD("Identity", Identity, name)
