@@ -15,6 +15,7 @@ namespace heapster::preload {
 namespace {
 
 void on_signal(int) {
+  if (process.silent) return;
   const KeepErrno keep;
   find_target();  // a fork's child gets its own segment now, if it has none yet
   if (process.stage == Stage::kCounting && process.pid == kernel::pid()) write_dump();

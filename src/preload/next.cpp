@@ -84,6 +84,18 @@ void boot__exit(int status) {
   kernel::call(__NR_exit_group, status);
 }
 void boot__Exit(int status) { boot__exit(status); }
+long boot_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  if (!must_bootstrap(next.syscall, boot_syscall)) return next.syscall(number, a, b, c, d, e, f);
+  const long result = kernel::call(number, a, b, c, d, e, f);
+  if (result >= 0 || result < -4095) return result;
+  *__errno_location() = static_cast<int>(-result);
+  return -1;
+}
+int boot_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
+  if (!must_bootstrap(next.prctl, boot_prctl)) return next.prctl(option, a, b, c, d);
+  return static_cast<int>(boot_syscall(__NR_prctl, option, static_cast<long>(a), static_cast<long>(b),
+                                       static_cast<long>(c), static_cast<long>(d), 0));
+}
 
 template <typename Function>
 void find(Function& slot, const char* name) {

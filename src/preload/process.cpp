@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The constructor runs before any other library's but libc's, so its exit handler, registered
-// first, is called last: after the destructors of all other libraries, whose frees are thus seen.
+// The exit handler is registered before the loader hands exit() the running of all destructors, which
+// happens when all constructors are done. It is called after them, then, and sees what they free.
 //
 // A fork's child shares our mapping with its parent and must not write to it. The kernel wipes
 // the gate page in the child, so its first call finds no shard and comes here; that call builds a
@@ -12,6 +12,7 @@
 #include "preload/process.h"
 
 #include <sys/auxv.h>
+#include <time.h>
 
 #include "preload/clock.h"
 #include "preload/config.h"
@@ -40,16 +41,20 @@ namespace {
 
 constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK, Linux 4.14
 
-constinit uint32_t finished = 0;
+enum Finish : uint32_t { kNotFinished, kFinishing, kFinished };
+constinit uint32_t finished = kNotFinished;
 constinit uint32_t becoming_child = 0;
 
-// What lives at a fork, added up by the parent.
+// What lives at a fork, added up by the parent. Several threads may fork at once; one that finds no
+// place leaves its child to look for itself.
 struct ForkBaseline {
-  uint32_t forks_under_way;
+  uint32_t taken;
   AtFork sums;
   Cell cells[kBuckets];
 };
-ForkBaseline baseline;
+constexpr uint32_t kForksAtOnce = 4;
+ForkBaseline baselines[kForksAtOnce];
+ForkBaseline own_look;  // of a child whose parent left it none
 
 void open_gate() {
   gate.any = UINTPTR_MAX;
@@ -58,7 +63,7 @@ void open_gate() {
 
 void close_gate() { gate = {}; }
 
-void take_baseline() {
+void add_up(ForkBaseline& baseline) {
   const Totals totals = sum_totals();
   const AtFork& before = segment.header()->at_fork;
   baseline.sums.live_bytes = totals.live_bytes + before.live_bytes;
@@ -67,43 +72,68 @@ void take_baseline() {
 }
 
 void before_fork() {
+  thread_state.baseline = 0;
   if (process.stage != Stage::kCounting || gate.any == 0) return;
-  take_baseline();
-  Together::add(baseline.forks_under_way, 1u);
+  for (uint32_t i = 0; i < kForksAtOnce && thread_state.baseline == 0; ++i) {
+    if (__atomic_exchange_n(&baselines[i].taken, 1u, __ATOMIC_ACQUIRE) != 0) continue;
+    add_up(baselines[i]);
+    thread_state.baseline = i + 1;
+  }
 }
 
 void after_fork_in_parent() {
-  if (process.stage == Stage::kCounting && gate.any != 0) Together::add(baseline.forks_under_way, ~0u);
+  if (thread_state.baseline == 0) return;
+  __atomic_store_n(&baselines[thread_state.baseline - 1].taken, 0u, __ATOMIC_RELEASE);
+  thread_state.baseline = 0;
 }
 
-void after_fork_in_child() { close_gate(); }  // the kernel did, unless it is older than 4.14
+// The kernel closed the gate, unless it is older than 4.14; and another library's handler may have
+// allocated before ours, so that the child is itself already.
+void after_fork_in_child() {
+  if (process.pid == kernel::pid()) return;
+  close_gate();
+  thread_state.shard = nullptr;
+}
+
+// What lived at the fork, for the child; true where it had to look for itself, a moment later.
+bool find_baseline(const ForkBaseline*& found) {
+  found = thread_state.baseline != 0 ? &baselines[thread_state.baseline - 1] : &own_look;
+  if (thread_state.baseline == 0) add_up(own_look);
+  return thread_state.baseline == 0;
+}
+
+// What the parent's other threads were at when it forked is nothing to the child.
+void restart() {
+  restart_threads();
+  restart_publishing();
+  restart_snapshots();
+  for (ForkBaseline& baseline : baselines) baseline.taken = 0;
+  keep_notes_in(nullptr);
+  finished = kNotFinished;
+}
 
 // The first call of a fork's child.
 void become_child() {
   const TryLock lock(becoming_child);
   if (!lock || gate.any != 0) return;
-  Origin origin{.start = Start::kForked,
-                .parent_pid = process.pid,
-                .parent_ticks = segment.header()->identity.start_ticks,
-                .at_fork = {}};
-  bool approximate = false;
-  if (baseline.forks_under_way == 0) {
-    take_baseline();
-    approximate = true;
+  if (process.silent) {
+    process.stage = Stage::kOff;
+    return;
   }
-  origin.at_fork = baseline.sums;
-  baseline.forks_under_way = 0;
+  const ForkBaseline* baseline = nullptr;
+  const bool approximate = find_baseline(baseline);
+  const Origin origin{.start = Start::kForked,
+                      .parent_pid = process.pid,
+                      .parent_ticks = segment.header()->identity.start_ticks,
+                      .at_fork = baseline->sums};
   segment.abandon();
-  restart_threads();
-  restart_publishing();
-  keep_notes_in(nullptr);
+  restart();
   if (approximate) raise(Note::k_baseline_approximate);
   process.stage = Stage::kOff;
   process.pid = kernel::pid();
   process.started = coarse_time_of_kernel();
-  finished = 0;
   if (!build_segment(origin)) return;
-  memcpy(reinterpret_cast<char*>(segment.header()) + kLiveAtForkOffset, baseline.cells, sizeof baseline.cells);
+  memcpy(reinterpret_cast<char*>(segment.header()) + kLiveAtForkOffset, baseline->cells, sizeof baseline->cells);
   process.stage = Stage::kCounting;
   open_gate();
 }
@@ -121,7 +151,8 @@ void say(const char* what) {
 void on_exit(void*) { finish(); }
 
 void report_option(const char* assignment, bool accepted) {
-  add_text(accepted ? Text::k_option : Text::k_refused, assignment);
+  constexpr size_t kLongestOption = 120;
+  add_text(accepted ? Text::k_option : Text::k_refused, assignment, kLongestOption);
   if (!accepted) raise(Note::k_option_refused);
 }
 
@@ -193,9 +224,33 @@ Target find_target() {
   return claim_target();
 }
 
+void fall_silent() {
+  if (process.stage != Stage::kCounting || gate.any == 0 || process.silent || process.pid != kernel::pid()) return;
+  refresh_names();
+  prepare_sharing();
+  process.silent = true;
+}
+
+namespace {
+
+// A thread that ends the program while another one is already at it gives that one a moment.
+void await_the_other() {
+  constexpr int kMostMilliseconds = 50;
+  const timespec millisecond = {.tv_sec = 0, .tv_nsec = 1'000'000};
+  for (int i = 0; i < kMostMilliseconds && load(finished) != kFinished; ++i) {
+    kernel::call(__NR_nanosleep, kernel::as_long(&millisecond), 0);
+  }
+  if (load(finished) != kFinished) remove_temporaries();
+}
+
+}  // namespace
+
 void finish() {
-  if (process.stage != Stage::kCounting || gate.any == 0 || process.pid != kernel::pid()) return;
-  if (__atomic_exchange_n(&finished, 1u, __ATOMIC_ACQ_REL) != 0) return;
+  if (process.stage != Stage::kCounting || gate.any == 0 || process.silent || process.pid != kernel::pid()) return;
+  if (__atomic_exchange_n(&finished, uint32_t{kFinishing}, __ATOMIC_ACQ_REL) != kNotFinished) {
+    await_the_other();
+    return;
+  }
   const KeepErrno keep;
   gather_early();
   refresh_names();
@@ -208,6 +263,9 @@ void finish() {
   const bool awaited = config.root_pid != 0 && snapshot_path()[0] == '\0';
   if (write_exit_snapshot() && segment.is_file() && !awaited) remove_segment_file(header->identity);
   say("done");
+  store(finished, uint32_t{kFinished});
 }
+
+bool ending() { return load(finished) != kNotFinished; }
 
 }  // namespace heapster::preload

@@ -29,6 +29,7 @@ enum class Headers : uint32_t {
 struct Process {
   Stage stage;
   Headers headers;
+  bool silent;       // after seccomp: no system call any more
   uint32_t pid;      // whose segment it is; another pid asks: a fork's or vfork's child
   uint64_t started;  // coarse clock
 };
@@ -44,9 +45,16 @@ void finish();
 // Opens the hot path, once chunk headers are trusted.
 void trust_headers();
 
+// The program is about to restrict its system calls: prepares what needs one, and makes none from now
+// on. There is no snapshot at the end then; the segment stays and says it all.
+void fall_silent();
+
 // Failures that the hooks see.
 void aligned_failed(bool invalid);
 void realloc_overflowed();
+
+// Whether the program's end has begun.
+bool ending();
 
 // Our own malloc's address, whichever malloc the program may see.
 const void* own_malloc();

@@ -38,9 +38,10 @@ HEAPSTER_LOCAL extern Gate gate;
 
 // 16 bytes of static TLS: initial-exec access is one instruction, and never allocates.
 struct ThreadState {
-  Shard* shard;    // null before the first call, after the end, and while threads share
-  uint32_t stage;  // ThreadStage
-  uint32_t slot;   // which slot the shard is
+  Shard* shard;       // null before the first call, after the end, and while threads share
+  uint32_t stage;     // ThreadStage
+  uint32_t slot;      // which slot the shard is
+  uint32_t baseline;  // while this thread forks: 1 + which of the process's baselines is its child's
 };
 HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec")));
 

@@ -97,8 +97,9 @@ void* realloc_slow(void* block, size_t size) {
   void* after = early_arena.owns(block) ? realloc_from_arena(block, size) : next.realloc(block, size);
   if (after != nullptr) {
     const size_t usable = usable_size(after);
-    with_target(
-        [&]<typename Writer>(Shard* shard) { count_realloc<Writer>(shard, block, after, size, before, usable); });
+    with_target([&]<typename Writer>(Shard* shard) {
+      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard);
+    });
   } else if (size == 0) {
     count_freed(block, before);
   } else {

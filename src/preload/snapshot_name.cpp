@@ -80,7 +80,7 @@ void add_directory(TextBuilder& path, bool in_run_directory) {
     path.add(config.run_dir).add('/');
     return;
   }
-  char working[kPathRoom];
+  static char working[kPathRoom];  // signal stacks are small; one thread at a time comes here
   const long size = kernel::call(__NR_getcwd, kernel::as_long(working), sizeof working);
   if (size > 0 && working[0] == '/') {  // the kernel says "(unreachable)/…" where there is no path
     path.add(working).add('/');
@@ -106,7 +106,7 @@ const char* snapshot_path() { return exit_path; }
 const char* dump_path() { return signal_path; }
 
 void choose_snapshot_paths(const Identity& identity, const char* executable, bool root) {
-  const bool none = equal(config.out, "none");
+  const bool none = equal(config.out, "none") || equal(config.out, "/dev/null");
   const bool collected = !root && config.root_pid != 0;  // by heapster-run, from the run directory
   const char* pattern = none || collected ? kDefaultOut : config.out;
   StoredString path;

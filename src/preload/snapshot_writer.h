@@ -19,6 +19,12 @@ bool write_exit_snapshot();
 void write_dump();
 
 // The snapshot of an earlier image of this process, from its open segment file and its header.
-bool save_replaced(int fd, Header& earlier);
+bool save_replaced(int fd, const Header& earlier);
+
+// Files that a writer did not finish, when the process is about to end without it.
+void remove_temporaries();
+
+// In a fork's child: nobody is writing.
+void restart_snapshots();
 
 }  // namespace heapster::preload

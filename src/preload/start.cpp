@@ -22,6 +22,7 @@ namespace {
 
 constexpr size_t kLongestCommand = 1024;
 constexpr size_t kLongestExecutable = 1024;
+constexpr size_t kLongestText = 320;
 constexpr uint32_t kStartsPerReaping = 64;
 
 constinit const char* executable = "";
@@ -103,13 +104,14 @@ void gather_lasting_texts(int argument_count, const char* const* arguments, cons
   text[size > 0 ? size : 0] = '\0';
   executable = keep_string(size <= 0 && argument_count > 0 ? arguments[0] : text);
   end_lasting_strings();
-  add_text(Text::k_executable, executable);
-  if (allocator[0] != '\0') add_text(Text::k_allocator, allocator);
-  if (config.label[0] != '\0') add_text(Text::k_label, config.label);
-  if (read_text("/proc/sys/kernel/random/boot_id", text, sizeof text) != 0) add_text(Text::k_boot_id, text);
+  add_text(Text::k_executable, executable, kLongestText);
+  if (allocator[0] != '\0') add_text(Text::k_allocator, allocator, kLongestText);
+  if (config.label[0] != '\0') add_text(Text::k_label, config.label, kLongestText);
+  if (read_text("/proc/sys/kernel/random/boot_id", text, sizeof text) != 0)
+    add_text(Text::k_boot_id, text, kLongestText);
   TextBuilder command(text, kLongestCommand);
   for (int i = 0; i < argument_count && !command.full(); ++i) command.add(arguments[i], strlen(arguments[i]) + 1);
-  add_text(Text::k_command, text, command.size());
+  add_text(Text::k_command, text, command.size(), kLongestCommand);
   end_lasting_texts();
 }
 
@@ -127,8 +129,8 @@ bool build_segment(const Origin& origin) {
     forget_passing_strings();
     drop_passing_texts();
     choose_snapshot_paths(identity, executable, descent.is_root);
-    add_text(Text::k_snapshot, snapshot_path());
-    add_text(Text::k_dump, dump_path());
+    add_whole_text(Text::k_snapshot, snapshot_path());
+    if (snapshot_path()[0] == '\0') add_whole_text(Text::k_dump, dump_path());
     placed = place_segment(directory, identity);
     if (placed) fill(segment.header(), identity, origin);
   }

@@ -18,9 +18,10 @@ char texts[kTextsBytes];
 size_t used;
 size_t lasting;
 
-}  // namespace
+// Half of the room is for what passes.
+constexpr size_t kLastingRoom = kTextsBytes / 2;
 
-void add_text(Text key, const char* text, size_t size) {
+void add_record(Text key, const char* text, size_t size) {
   const Record record = {static_cast<uint16_t>(key), static_cast<uint16_t>(size)};
   if (size > UINT16_MAX || used + sizeof record + size > sizeof texts) return;
   memcpy(texts + used, &record, sizeof record);
@@ -28,7 +29,17 @@ void add_text(Text key, const char* text, size_t size) {
   used += sizeof record + size;
 }
 
-void add_text(Text key, const char* text) { add_text(key, text, strlen(text)); }
+}  // namespace
+
+void add_text(Text key, const char* text, size_t size, size_t most) {
+  const size_t left = used + sizeof(Record) < kLastingRoom ? kLastingRoom - used - sizeof(Record) : 0;
+  if (size > most) size = most;
+  add_record(key, text, size < left ? size : left);
+}
+
+void add_text(Text key, const char* text, size_t most) { add_text(key, text, strlen(text), most); }
+
+void add_whole_text(Text key, const char* text) { add_record(key, text, strlen(text)); }
 
 void end_lasting_texts() { lasting = used; }
 void drop_passing_texts() { used = lasting; }
@@ -38,15 +49,18 @@ void write_texts(Header* header) {
   header->sections[kTextsSection].used = used;
 }
 
-void find_text(const char* section, size_t size, Text key, char* to, size_t room) {
+bool find_text(const char* section, size_t size, Text key, char* to, size_t room) {
   TextBuilder text(to, room);
-  if (size > kTextsBytes) return;
+  if (size > kTextsBytes) return false;
   Record record;
   for (size_t at = 0; at + sizeof record <= size; at += sizeof record + record.size) {
     memcpy(&record, section + at, sizeof record);
-    if (at + sizeof record + record.size > size) return;
-    if (record.key == static_cast<uint16_t>(key)) text.add(section + at + sizeof record, record.size);
+    if (at + sizeof record + record.size > size) return false;
+    if (record.key != static_cast<uint16_t>(key)) continue;
+    text.add(section + at + sizeof record, record.size);
+    return !text.full();
   }
+  return false;
 }
 
 }  // namespace heapster::preload

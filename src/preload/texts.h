@@ -12,9 +12,11 @@
 
 namespace heapster::preload {
 
-// Adds a string; one that does not fit is left out.
-void add_text(Text key, const char* text, size_t size);
-void add_text(Text key, const char* text);
+// Adds a string, cut to `most` bytes. What lasts is cut short of leaving no room for what passes,
+// which holds the path that a later image of the process needs; that one is whole or not there.
+void add_text(Text key, const char* text, size_t size, size_t most);
+void add_text(Text key, const char* text, size_t most);
+void add_whole_text(Text key, const char* text);
 
 // What was added so far stays with the process; what follows is said anew by each fork's child.
 void end_lasting_texts();
@@ -22,7 +24,7 @@ void drop_passing_texts();
 
 void write_texts(Header* header);
 
-// Looks a string up in a segment's text section; empty where it is not there.
-void find_text(const char* section, size_t used, Text key, char* to, size_t room);
+// Looks a string up in a segment's text section; false, and empty, where it is not there.
+bool find_text(const char* section, size_t used, Text key, char* to, size_t room);
 
 }  // namespace heapster::preload

@@ -56,12 +56,12 @@ uint32_t pop_free() {
   return kNone;
 }
 
-// A slot that nobody used before; `used` only ever counts slots that can be touched.
-uint32_t take_fresh() {
+// A slot that nobody used before, below `limit`; `used` only ever counts slots that can be touched.
+uint32_t take_fresh(uint32_t limit) {
   uint64_t& used = slots_section().used;
   uint64_t index = load(used);
   do {
-    if (!segment.ensure(static_cast<uint32_t>(index))) return kNone;
+    if (index >= limit || !segment.ensure(static_cast<uint32_t>(index))) return kNone;
   } while (!__atomic_compare_exchange_n(&used, &index, index + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
   return static_cast<uint32_t>(index);
 }
@@ -88,7 +88,7 @@ void own(Shard& shard, uint32_t index) {
 Shard* claim() {
   uint32_t index = pop_free();
   if (index == kNone) {
-    index = take_fresh();
+    index = take_fresh(kMaxSlots - kSharedShards);
     if (index == kNone) return nullptr;
   } else if (!hand_over(segment.slot(index))) {
     push_free(index);
@@ -111,7 +111,8 @@ Target shared_target(Note why) {
   Shard*& place = shared_place(why);
   Shard* shard = load(place);
   if (shard != nullptr) return {shard, true};
-  const uint32_t index = take_fresh();
+  if (process.silent) return early_target();
+  const uint32_t index = take_fresh(kMaxSlots);
   if (index == kNone) return early_target();
   if (index == 1) leave_solo();
   Shard* fresh = &segment.slot(index)->now;
@@ -169,6 +170,7 @@ Target claim_target() {
     default:
       return early_target();
   }
+  if (process.silent) return shared_target(Note::k_silent);
   thread_state.stage = kClaiming;
   Shard* shard = claim();
   if (shard == nullptr) {
@@ -190,6 +192,14 @@ void gather_early() {
   move_words(early.reallocs, to->reallocs);
   Alone::raise(to->ceiling, load(to->net) + __atomic_exchange_n(&early.ceiling, int64_t{0}, __ATOMIC_RELAXED));
   Alone::add(to->net, __atomic_exchange_n(&early.net, int64_t{0}, __ATOMIC_RELAXED));
+}
+
+// All places get the same shard: what shares from now on is little, or will have no other.
+void prepare_sharing() {
+  const Target target = shared_target(Note::k_silent);
+  for (Shard*& shard : shared_shards) {
+    if (target.shard != &early && load(shard) == nullptr) store(shard, target.shard);
+  }
 }
 
 void start_threads() {

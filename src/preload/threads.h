@@ -36,6 +36,9 @@ Target early_target();
 // Takes what was counted early over into the calling thread's shard, which it claims.
 void start_threads();
 
+// Makes sure that threads can share a shard without a system call.
+void prepare_sharing();
+
 // In a fork's child: nobody owns a shard, the calling thread is the only one.
 void restart_threads();
 

@@ -4,8 +4,10 @@
 // it leaves behind. And it ends as it would have ended without us.
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include "support/numbers.h"
 #include "support/run.h"
@@ -70,6 +72,42 @@ TEST(End, WhatDestructorsFreeIsNotLeaked) {
   idle.run_measured({kSubject, "nothing"});
   sandbox.run_measured({kSubject, "destructors"});
   EXPECT_EQ(figure(sandbox.snapshot(), "live_count"), figure(idle.snapshot(), "live_count"));
+}
+
+// A sandboxed program gets no system call from us; its segment stays and holds the numbers.
+TEST(End, UnderSeccompNothingIsAdded) {
+  for (const char* way : {"prctl", "seccomp"}) {
+    Sandbox sandbox;
+    const Ended ended = sandbox.run_measured({kSubject, "seccomp", way});
+    EXPECT_EQ(ended.exit_code, 7) << way << ", signal " << ended.signal;
+    const auto left = reader::list(sandbox.run_directory());
+    ASSERT_TRUE(left);
+    ASSERT_EQ(left->found.size(), 1u);
+    EXPECT_GE(allocated_in_bucket_of(left->found[0].snapshot, kSize), 1000);
+  }
+}
+
+TEST(End, OnlyARegularFileIsReplaced) {
+  Sandbox sandbox;
+  ASSERT_EQ(mkfifo(sandbox.path("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(sandbox.run_measured({kSubject, "return"}, {{"HEAPSTER_OUT", "pipe"}}).exit_code, 7);
+  EXPECT_TRUE(std::filesystem::is_fifo(sandbox.path("pipe")));
+  EXPECT_EQ(reader::list(sandbox.run_directory())->found.size(), 1u) << "the numbers are kept";
+  EXPECT_EQ(sandbox.run_measured({kSubject, "return"}, {{"HEAPSTER_OUT", "/dev/null"}}).exit_code, 7);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+}
+
+TEST(End, ALongNameDoesNotLoseAnEarlierImage) {
+  Sandbox sandbox;
+  const std::string out = sandbox.path(std::string(200, 'd')) + "/";
+  std::filesystem::create_directory(out);
+  const std::string name = std::string(240, 'n') + "%n.heap";
+  sandbox.run_measured({"/bin/sh", "-c", "exec " + kSubject + " return " + std::string(3000, 'x')},
+                       {{"HEAPSTER_OUT", out + name}});
+  const auto kept = reader::list_snapshots(sandbox.run_directory());
+  size_t files = kept ? kept->found.size() : 0;
+  for (const auto& entry : std::filesystem::directory_iterator(out)) files += entry.is_regular_file();
+  EXPECT_EQ(files, 2u);
 }
 
 TEST(End, AnExecSavesTheEarlierImage) {

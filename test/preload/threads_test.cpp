@@ -51,6 +51,19 @@ TEST(Threads, BlocksHandedOverKeepLevelsInsideTheBound) {
   EXPECT_EQ(figure(snapshot, "use_curr"), *snapshot.stats.live().bytes().value());
 }
 
+class Peaks : public testing::TestWithParam<const char*> {};
+
+TEST_P(Peaks, AreFoundWithSeveralThreads) {
+  Sandbox sandbox;
+  const int64_t truth = facts(sandbox.run_measured({kSubject, GetParam()}).out).at("peak");
+  const auto snapshot = sandbox.snapshot();
+  EXPECT_GE(figure(snapshot, "use_max"), truth - figure(snapshot, "use_max_error"));
+  EXPECT_LE(figure(snapshot, "use_max"), truth + truth / 50 + figure(snapshot, "use_max_error"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Peaks, testing::Values("peak-waiting", "peak-realloc"),
+                         [](const auto& test) { return test.param[5] == 'w' ? "Waiting" : "Realloc"; });
+
 TEST(Threads, EachHasItsOwnFigures) {
   const auto snapshot = measured({"named"});
   const auto of = [&](const std::string& name) {

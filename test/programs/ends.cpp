@@ -2,10 +2,17 @@
 //
 // Each way in which a program can end, after 1,000 allocations of 100 bytes.
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <thread>
@@ -98,6 +105,36 @@ int stay(int, char**) {
   return 0;
 }
 
+// Under a filter that kills at any system call but a few: nobody may add one to the program's.
+int under_seccomp(int argument_count, char** arguments) {
+  allocate();
+  constexpr int kAllowed[] = {SYS_read,     SYS_write,  SYS_exit,  SYS_exit_group,     SYS_brk,
+                              SYS_mmap,     SYS_munmap, SYS_futex, SYS_clone,          SYS_clone3,
+                              SYS_mprotect, SYS_rseq,   SYS_wait4, SYS_rt_sigprocmask, SYS_set_robust_list};
+  std::vector<sock_filter> filter = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (int number : kAllowed) {
+    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1));
+    filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  }
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+  const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  const bool by_prctl = argument_count > 0 && arguments[0][0] == 'p';
+  const long set = by_prctl ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0)
+                            : syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+  if (set != 0) return 1;
+  // std::thread would ask for more system calls than the heap does.
+  static char stack[64 * 1024];
+  const auto body = [](void*) {
+    for (int i = 0; i < 100; ++i) free(keep(malloc(100)));
+    return 0;
+  };
+  int status = 0;
+  const pid_t child = clone(body, stack + sizeof stack, SIGCHLD, nullptr);
+  if (waitpid(child, &status, 0) != child || status != 0) return 2;
+  return 7;
+}
+
 }  // namespace
 
 const Entry kEnds[] = {{"return", by_return},
@@ -114,6 +151,7 @@ const Entry kEnds[] = {{"return", by_return},
                        {"destructors", freed_by_destructors},
                        {"exec", exec_chain},
                        {"stay", stay},
+                       {"seccomp", under_seccomp},
                        {nullptr, nullptr}};
 
 }  // namespace scenario

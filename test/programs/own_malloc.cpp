@@ -4,6 +4,7 @@
 // never called.
 
 #include <cstddef>
+#include <cstdlib>
 
 extern "C" {
 static char arena[1 << 20];
@@ -19,4 +20,9 @@ void* calloc(size_t count, size_t size) { return malloc(count * size); }
 void* realloc(void*, size_t size) { return malloc(size); }
 }
 
-int main() { return malloc(100) == nullptr; }
+// Nobody but libc, or a preload, defines reallocarray here; it has to use the realloc above.
+int main() {
+  void* block = reallocarray(malloc(100), 10, 20);
+  free(block);
+  return block == nullptr;
+}

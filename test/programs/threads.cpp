@@ -92,6 +92,30 @@ int full_speed(int, char**) {
   return 0;
 }
 
+// The main thread holds much and waits; a worker's level comes on top of it.
+int peak_waiting(int, char**) {
+  constexpr long long kBlock = 100'000;
+  static void* held[1000];
+  for (void*& block : held) block = keep(malloc(kBlock));
+  std::thread([] {
+    static void* blocks[600];
+    for (void*& block : blocks) block = keep(malloc(kBlock));
+    for (void* block : blocks) free(block);
+  }).join();
+  tell("peak", 1600 * kBlock);
+  return 0;
+}
+
+// With a second thread about, one grows a block that is mapped by itself, and shrinks it again.
+int peak_realloc(int, char**) {
+  std::thread([] { keep(malloc(10)); }).join();
+  void* block = malloc(1 << 20);
+  block = keep(realloc(block, 200 << 20));
+  keep(realloc(block, 1 << 20));
+  tell("peak", 200LL << 20);
+  return 0;
+}
+
 // Named threads with different loads.
 int named(int, char**) {
   static std::atomic<int> done{0};
@@ -128,8 +152,15 @@ int crowd(int argument_count, char** arguments) {
 
 }  // namespace
 
-const Entry kThreads[] = {
-    {"threads", known}, {"generations", generations}, {"handover", handover}, {"full-speed", full_speed},
-    {"named", named},   {"late-frees", late_frees},   {"crowd", crowd},       {nullptr, nullptr}};
+const Entry kThreads[] = {{"threads", known},
+                          {"generations", generations},
+                          {"handover", handover},
+                          {"full-speed", full_speed},
+                          {"named", named},
+                          {"peak-waiting", peak_waiting},
+                          {"peak-realloc", peak_realloc},
+                          {"late-frees", late_frees},
+                          {"crowd", crowd},
+                          {nullptr, nullptr}};
 
 }  // namespace scenario
