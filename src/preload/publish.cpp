@@ -39,6 +39,12 @@ constinit uint32_t table_lock = 0;
 constinit uint32_t timeline_lock = 0;
 constinit uint64_t next_point = 0;
 
+// A tmpfs page costs a starting process some microseconds, and most never fill one page of points. The
+// rest of the timeline is asked for when that is full: the one system call after the start, and not
+// made in a program that restricts its own.
+constexpr uint32_t kFirstPoints = SegmentMemory::kPage / sizeof(TimelinePoint);
+constinit uint32_t room_for_points = kFirstPoints;
+
 Published& published() { return segment.header()->published; }
 
 template <typename Visit>
@@ -133,9 +139,14 @@ TimelinePoint* timeline() {
 // Every other point goes, and the interval doubles.
 void thin_out(Section& section) {
   TimelinePoint* points = timeline();
-  for (uint32_t i = 0; i < kTimelinePoints / 2; ++i) points[i] = points[2 * i];
-  store(section.used, uint64_t{kTimelinePoints / 2});
+  for (uint32_t i = 0; i < room_for_points / 2; ++i) points[i] = points[2 * i];
+  store(section.used, uint64_t{room_for_points / 2});
   store(published().interval, load(published().interval) * 2);
+}
+
+void ask_for_room() {
+  if (room_for_points == kFirstPoints && !process.silent && segment.ensure_timeline())
+    room_for_points = kTimelinePoints;
 }
 
 // A reader takes the points only if the stamp was even and the same before and after.
@@ -145,7 +156,8 @@ void add_point(uint64_t now) {
   if (shown.interval == 0) shown.interval = kFirstInterval;
   const Totals totals = sum_totals();
   __atomic_fetch_add(&shown.timeline_stamp, 1u, __ATOMIC_ACQ_REL);
-  if (section.used == kTimelinePoints) thin_out(section);
+  if (section.used == kFirstPoints) ask_for_room();
+  if (section.used == room_for_points) thin_out(section);
   timeline()[section.used] = {
       .time = static_cast<int64_t>(now),
       .use_curr = totals.live_bytes + segment.header()->at_fork.live_bytes,
@@ -227,6 +239,7 @@ void restart_publishing() {
   table_lock = 0;
   timeline_lock = 0;
   next_point = 0;
+  room_for_points = kFirstPoints;
 }
 
 void finish_publishing() {

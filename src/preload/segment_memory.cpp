@@ -11,7 +11,6 @@ constinit SegmentMemory segment;
 
 namespace {
 
-constexpr size_t kPage = 4096;
 constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
 constexpr long kInvalid = -22;      // EINVAL, from an older kernel
 
@@ -22,7 +21,8 @@ bool SegmentMemory::map_file(int fd, bool& full) {
   if (kernel::truncate(fd, kFileBytes) != 0) return false;
   void* at = kernel::map(kFirstBytes, MAP_SHARED, fd);
   if (at == nullptr) return false;
-  const long promised = kernel::advise(at, kPromisedBytes, kPopulateWrite);
+  long promised = kernel::advise(at, kPromisedHead, kPopulateWrite);
+  if (promised == 0) promised = kernel::advise(static_cast<char*>(at) + kSlotsOffset, kShardBytes, kPopulateWrite);
   all_first_promised_ = promised == kInvalid;
   full = all_first_promised_ ? kernel::allocate(fd, kFirstBytes) != 0 : promised != 0;
   if (full) {
@@ -68,8 +68,13 @@ bool SegmentMemory::ensure_before(Slot* slot) const { return promised(&slot->bef
 bool SegmentMemory::promised(const void* at, size_t bytes) const {
   if (!is_file_) return true;
   const auto offset = static_cast<size_t>(static_cast<const char*>(at) - base_);
-  if (offset + bytes <= (all_first_promised_ ? kFirstBytes : kPromisedBytes)) return true;
+  if (offset + bytes <= (all_first_promised_ ? kFirstBytes : kPromisedSlots) && offset >= kSlotsOffset) return true;
   return kernel::advise(const_cast<void*>(at), bytes, kPopulateWrite) == 0;
+}
+
+bool SegmentMemory::ensure_timeline() const {
+  if (!is_file_ || all_first_promised_) return true;
+  return kernel::advise(base_ + kTimelineOffset, kSlotsOffset - kTimelineOffset, kPopulateWrite) == 0;
 }
 
 // Maps 16 more slots. A file's chunk is a second mapping of the file that starts with the last

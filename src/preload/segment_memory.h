@@ -20,10 +20,13 @@ namespace heapster::preload {
 
 class SegmentMemory {
  public:
+  static constexpr size_t kPage = 4096;
   static constexpr uint32_t kFirstSlots = 13;  // mapped at the start, with the header 240 KiB
   static constexpr uint32_t kChunkSlots = 16;
   static constexpr size_t kFirstBytes = kSlotsOffset + kFirstSlots * sizeof(Slot);
-  static constexpr size_t kPromisedBytes = kSlotsOffset + kShardBytes;  // allocated at the start
+  // Promised at the start: the timeline's first page with what lies before it, and one shard.
+  static constexpr size_t kPromisedHead = kTimelineOffset + kPage;
+  static constexpr size_t kPromisedSlots = kSlotsOffset + kShardBytes;
   static constexpr size_t kFileBytes = kSlotsOffset + size_t{kMaxSlots} * sizeof(Slot);
 
   // Maps an empty file of ours; on false nothing changed, and `full` tells if space was lacking.
@@ -40,6 +43,8 @@ class SegmentMemory {
   // Makes a slot's `now` (or `before`) part safe to touch; false where that cannot be.
   bool ensure(uint32_t index);
   bool ensure_before(Slot* slot) const;
+  // Makes the whole timeline safe to touch.
+  bool ensure_timeline() const;
 
  private:
   static constexpr uint32_t kChunks = (kMaxSlots - kFirstSlots + kChunkSlots - 1) / kChunkSlots;

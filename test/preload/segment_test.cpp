@@ -230,6 +230,21 @@ TEST_P(Lacking, CountsInPrivateMemory) {
   EXPECT_GE(allocated_in_bucket_of(*snapshot, 100), 1000);
 }
 
+// A tmpfs of 16 KiB, in a mount namespace of its own: touching its pages would be a SIGBUS.
+TEST(Lack, OfSpaceOnTheTmpfsHarmsNothing) {
+  Sandbox sandbox;
+  const std::string program = "LD_PRELOAD=" + preload_path() + " HEAPSTER_OUT=full.heap " + kSubject + " crowd 40";
+  const Ended ended =
+      sandbox.run({"unshare", geteuid() == 0 ? "-m" : "-rm", "/bin/sh", "-c",
+                   "mount -t tmpfs -o size=16k,mode=0700 none " + sandbox.run_directory() + " && " + program},
+                  {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  const auto snapshot = reader::load(sandbox.path("full.heap"));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_TRUE(has_note(*snapshot, "no_space"));
+  EXPECT_GE(allocated_in_bucket_of(*snapshot, 24), 40 * 100);
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, Lacking,
                          testing::Values(Lack{"no_run_directory", "/nowhere/at/all", ""},
                                          Lack{"no_run_directory", "/proc/self", ""},
