@@ -22,5 +22,6 @@ test/layers.sh .
 [ -f build/dev/compile_commands.json ] || tools/build.sh dev
 mapfile -t units < <(git ls-files 'src/*.cpp' 'tools/*.cpp')
 echo "clang-tidy: ${#units[@]} units"
-printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -n 2 clang-tidy -p build/dev --quiet --warnings-as-errors='*' 2>/dev/null
+printf '%s\n' "${units[@]}" |
+  xargs -P "$(nproc)" -n 2 clang-tidy -p build/dev --quiet --warnings-as-errors='*' 2>/dev/null
 echo "all checks passed"

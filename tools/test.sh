@@ -9,4 +9,4 @@ cd "$(dirname "$0")/.."
 tools/packages.sh build test bench check
 tools/build.sh release
 tools/build.sh dev
-exec ctest --test-dir build/dev --output-on-failure --no-tests=error "$@"
+exec ctest --test-dir build/dev --parallel "$(nproc)" --output-on-failure --no-tests=error "$@"

@@ -113,7 +113,8 @@ std::string cells_text(const std::vector<std::string>& cells, const std::vector<
 }
 
 std::string section_text(const Section& section, const Columns& columns, const Painter& painter, Look look) {
-  std::string out = "\n" + painter.bold(section.title);
+  std::string out = "\n";
+  out += painter.bold(section.title);
   if (!section.remark.empty()) out += "  " + painter.dim(section.remark);
   out += "\n";
   for (const Row& row : section.rows) out += painter.mood(row_text(row, columns), section.mood);

@@ -65,7 +65,8 @@ class Story {
     const std::string when = fmt::format("at {}{}", seconds_text(s.use.max_time.value_or(0)), sure);
     Section section{.title = "Live memory"};
     section.rows = {{"peak", sized(s.use.max), "", when},
-                    {live_label(process_.life), sized(s.use.curr), "", counted(s.live().count()) + " blocks"}};
+                    {live_label(process_.life), sized(s.use.curr), "",
+                     counted(s.live().count()) + (s.live().count().value() == 1 ? " block" : " blocks")}};
     if (process_.ending.max_rss_bytes > 0)
       section.rows.push_back({"maximum RSS", bytes_text(static_cast<int64_t>(process_.ending.max_rss_bytes)), "", ""});
     return section;
