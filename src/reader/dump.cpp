@@ -148,7 +148,8 @@ Result<Done> dump(const std::string& segment, const std::string& to) {
   if (!from) return from.error();
   if (const Result<Directory> sound = read_directory(*from); !sound) return Error{segment + ": " + sound.error().text};
   struct stat status {};
-  if (lstat(to.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return Error{to + ": not a regular file"};
+  if (lstat(to.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+    return Error{to + ": not a regular file"};
   Draft draft(to);
   if (!draft.is_open()) return failed(to);
   Copy copy(*from, draft);
