@@ -18,35 +18,83 @@ void row(const char* heading, size_t offset, size_t size, const char* name) {
 
 }  // namespace
 
-#define FIELD(heading, type, name) row(heading, offsetof(type, name), sizeof(type::name), #name);
+#define FIELD(heading, type, name) row(heading, offsetof(type, name), sizeof(type::name), #name)
 
 int main() {
 #define HEADER(name) FIELD("Header", Header, name)
-  HEADER(magic)
-  HEADER(version)
-  HEADER(header_bytes)
-  HEADER(section_count) HEADER(state) HEADER(snapshots) HEADER(reserved) HEADER(sections) HEADER(identity)
-      HEADER(ending) HEADER(at_fork) HEADER(notes) HEADER(published)
+  HEADER(magic);
+  HEADER(version);
+  HEADER(header_bytes);
+  HEADER(section_count);
+  HEADER(state);
+  HEADER(snapshots);
+  HEADER(reserved);
+  HEADER(sections);
+  HEADER(identity);
+  HEADER(ending);
+  HEADER(at_fork);
+  HEADER(notes);
+  HEADER(published);
 #define SECTION(name) FIELD("Section", Section, name)
-          SECTION(type) SECTION(item_bytes) SECTION(offset) SECTION(capacity) SECTION(used)
+  SECTION(type);
+  SECTION(item_bytes);
+  SECTION(offset);
+  SECTION(capacity);
+  SECTION(used);
 #define IDENTITY(name) FIELD("Identity", Identity, name)
-              IDENTITY(pid) IDENTITY(parent_pid) IDENTITY(uid) IDENTITY(image) IDENTITY(start_ticks)
-                  IDENTITY(pid_namespace) IDENTITY(root_pid) IDENTITY(start) IDENTITY(root_ticks)
-                      IDENTITY(started_epoch) IDENTITY(started_monotonic) IDENTITY(build_id_bytes) IDENTITY(build_id)
+  IDENTITY(pid);
+  IDENTITY(parent_pid);
+  IDENTITY(uid);
+  IDENTITY(image);
+  IDENTITY(start_ticks);
+  IDENTITY(pid_namespace);
+  IDENTITY(root_pid);
+  IDENTITY(start);
+  IDENTITY(root_ticks);
+  IDENTITY(started_epoch);
+  IDENTITY(started_monotonic);
+  IDENTITY(build_id_bytes);
+  IDENTITY(build_id);
 #define ENDING(name) FIELD("Ending", Ending, name)
-                          ENDING(time) ENDING(max_rss_bytes) ENDING(minor_faults) ENDING(major_faults)
-                              ENDING(user_nanoseconds) ENDING(system_nanoseconds) FIELD(
-                                  "AtFork", AtFork, live_bytes) FIELD("AtFork", AtFork, live_count)
+  ENDING(time);
+  ENDING(max_rss_bytes);
+  ENDING(minor_faults);
+  ENDING(major_faults);
+  ENDING(user_nanoseconds);
+  ENDING(system_nanoseconds);
+  FIELD("AtFork", AtFork, live_bytes);
+  FIELD("AtFork", AtFork, live_count);
 #define PUBLISHED(name) FIELD("Published", Published, name)
-                                  PUBLISHED(live) PUBLISHED(solo_peak) PUBLISHED(peak) PUBLISHED(peak_error)
-                                      PUBLISHED(peak_time) PUBLISHED(time) PUBLISHED(table_live) PUBLISHED(table_time)
-                                          PUBLISHED(interval) PUBLISHED(timeline_stamp) PUBLISHED(slots_owned)
+  PUBLISHED(live);
+  PUBLISHED(solo_peak);
+  PUBLISHED(peak);
+  PUBLISHED(peak_error);
+  PUBLISHED(peak_time);
+  PUBLISHED(time);
+  PUBLISHED(table_live);
+  PUBLISHED(table_time);
+  PUBLISHED(interval);
+  PUBLISHED(timeline_stamp);
+  PUBLISHED(slots_owned);
 #define FIELD_INFO(name) FIELD("FieldInfo", FieldInfo, name)
-                                              FIELD_INFO(name) FIELD_INFO(kind) FIELD_INFO(offset) FIELD_INFO(stride)
-                                                  FIELD_INFO(unit)
+  FIELD_INFO(name);
+  FIELD_INFO(kind);
+  FIELD_INFO(offset);
+  FIELD_INFO(stride);
+  FIELD_INFO(unit);
 #define SHARD(name) FIELD("Slots and shards", Shard, name)
-                                                      SHARD(net) SHARD(ceiling) SHARD(countdown) SHARD(floor)
-                                                          SHARD(published) SHARD(last) SHARD(tid) SHARD(generation)
-                                                              SHARD(role) SHARD(scope) SHARD(started) SHARD(pace)
-                                                                  SHARD(stepped) SHARD(name)
+  SHARD(net);
+  SHARD(ceiling);
+  SHARD(countdown);
+  SHARD(floor);
+  SHARD(published);
+  SHARD(last);
+  SHARD(tid);
+  SHARD(generation);
+  SHARD(role);
+  SHARD(scope);
+  SHARD(started);
+  SHARD(pace);
+  SHARD(stepped);
+  SHARD(name);
 }
