@@ -49,13 +49,13 @@ void read_build_id(Identity& identity) {
   const auto* headers = reinterpret_cast<const Elf64_Phdr*>(getauxval(AT_PHDR));
   const auto count = getauxval(AT_PHNUM);
   if (headers == nullptr) return;
-  const char* base = nullptr;
+  uintptr_t base = 0;  // of a program that is loaded where it was linked for
   for (unsigned long i = 0; i < count; ++i) {
-    if (headers[i].p_type == PT_PHDR) base = reinterpret_cast<const char*>(headers) - headers[i].p_vaddr;
+    if (headers[i].p_type == PT_PHDR) base = reinterpret_cast<uintptr_t>(headers) - headers[i].p_vaddr;
   }
   for (unsigned long i = 0; i < count; ++i) {
     if (headers[i].p_type == PT_NOTE && identity.build_id_bytes == 0) {
-      build_id_of_notes(base + headers[i].p_vaddr, headers[i].p_memsz, identity);
+      build_id_of_notes(reinterpret_cast<const char*>(base + headers[i].p_vaddr), headers[i].p_memsz, identity);
     }
   }
 }

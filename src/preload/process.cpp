@@ -11,7 +11,7 @@
 
 #include "preload/process.h"
 
-#include <sys/auxv.h>
+#include <elf.h>
 #include <time.h>
 
 #include "preload/clock.h"

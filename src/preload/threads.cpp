@@ -221,8 +221,11 @@ void refresh_names() {
   for (uint32_t i = 0; i < load(slots_section().used); ++i) {
     Slot* slot = segment.slot(i);
     const uint32_t tid = slot != nullptr ? load(slot->now.tid) : 0;
-    if (tid == kernel::tid()) take_name(slot->now);
-    if (tid == 0 || tid == kernel::tid()) continue;
+    if (tid == 0) continue;
+    if (tid == kernel::tid()) {
+      take_name(slot->now);
+      continue;
+    }
     char path[48];
     char name[sizeof slot->now.name] = {};
     TextBuilder(path, sizeof path).add("/proc/self/task/").add(tid).add("/comm");

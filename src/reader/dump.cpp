@@ -123,7 +123,7 @@ Result<Directory> copy_timeline(const Source& from, Copy& copy, const std::strin
     Result<Directory> before = read_directory(from);
     if (!before) return before;
     if (!copy.section(before->timeline)) return failed(to);
-    const Result<Directory> after = read_directory(from);
+    Result<Directory> after = read_directory(from);
     if (!after) return after;
     const uint32_t stamp = before->header.published.timeline_stamp;
     if (left == 1 || (stamp % 2 == 0 && stamp == after->header.published.timeline_stamp)) return before;

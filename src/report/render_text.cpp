@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "report/report.h"
@@ -87,7 +88,7 @@ std::string bars_text(const std::vector<Bar>& bars) {
   std::string out;
   for (const Bar& bar : bars) {
     const double share = static_cast<double>(bar.count) / static_cast<double>(most);
-    const auto length = static_cast<size_t>(std::max(share, 0.0) * kBarWidth + 0.5);
+    const auto length = static_cast<size_t>(std::lround(std::max(share, 0.0) * kBarWidth));
     const std::string hashes(bar.count > 0 ? std::max<size_t>(length, 1) : 0, '#');
     out += without_trailing(fmt::format("  [{} .. {})  {}  {}", right(bar.low, low), right(bar.high, high),
                                         right(count_text(bar.count), count), hashes)) +
@@ -101,7 +102,7 @@ std::string chart_text(const std::vector<int64_t>& levels) {
   std::string out = "  ";
   for (const int64_t level : levels) {
     const double share = static_cast<double>(level) / static_cast<double>(most);
-    out += kBlocks[static_cast<size_t>(std::clamp(share, 0.0, 1.0) * 7 + 0.5)];
+    out += kBlocks[static_cast<size_t>(std::lround(std::clamp(share, 0.0, 1.0) * 7))];
   }
   return out + "\n";
 }
