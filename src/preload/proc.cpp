@@ -114,6 +114,12 @@ void identify(Identity& identity) {
   read_build_id(identity);
 }
 
+bool file_size_allowed(uint64_t bytes) {
+  rlimit limit{};
+  if (kernel::call(__NR_prlimit64, 0, RLIMIT_FSIZE, 0, kernel::as_long(&limit)) != 0) return true;
+  return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes;
+}
+
 void read_usage(Ending& ending) {
   rusage usage{};
   kernel::call(__NR_getrusage, RUSAGE_SELF, kernel::as_long(&usage));

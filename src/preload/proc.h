@@ -26,6 +26,9 @@ void identify(Identity& identity);
 // A small file's first bytes as text, without the line's end.
 size_t read_text(const char* path, char* to, size_t room);
 
+// Whether RLIMIT_FSIZE lets us write a file of so many bytes; going beyond it would be a SIGXFSZ.
+bool file_size_allowed(uint64_t bytes);
+
 // Usage so far, by getrusage.
 void read_usage(Ending& ending);
 

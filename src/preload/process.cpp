@@ -22,7 +22,6 @@
 #include "preload/libc.h"
 #include "preload/notes.h"
 #include "preload/objects.h"
-#include "preload/proc.h"
 #include "preload/publish.h"
 #include "preload/recorder.h"
 #include "preload/segment_file.h"
@@ -133,7 +132,7 @@ void become_child() {
   process.pid = kernel::pid();
   process.started = coarse_time_of_kernel();
   if (!build_segment(origin)) return;
-  memcpy(reinterpret_cast<char*>(segment.header()) + kLiveAtForkOffset, baseline->cells, sizeof baseline->cells);
+  memcpy(segment.at<Cell>(kLiveAtForkOffset), baseline->cells, sizeof baseline->cells);
   process.stage = Stage::kCounting;
   open_gate();
 }
@@ -256,8 +255,7 @@ void finish() {
   refresh_names();
   finish_publishing();
   Header* header = segment.header();
-  header->ending.time = since_start(coarse_time_of_kernel());
-  read_usage(header->ending);
+  stamp(header->ending);
   store(header->state, static_cast<uint32_t>(State::kExited));
   // Without a snapshot, heapster-run reads and removes the segment itself.
   const bool awaited = config.root_pid != 0 && snapshot_path()[0] == '\0';

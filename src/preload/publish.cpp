@@ -74,7 +74,7 @@ void keep_table(int64_t live, uint64_t now) {
   if (!lock) return;
   Cell cells[kBuckets];
   sum_live_cells(cells);
-  auto* table = reinterpret_cast<Cell*>(reinterpret_cast<char*>(segment.header()) + kLiveAtPeakOffset);
+  auto* table = segment.at<Cell>(kLiveAtPeakOffset);
   for (uint32_t i = 0; i < kBuckets; ++i) table[i] = cells[i];
   store(shown.table_live, live);
   store(shown.table_time, now);
@@ -132,9 +132,7 @@ int64_t next_pace(Shard* shard, uint64_t now) {
   return static_cast<int64_t>(pace);
 }
 
-TimelinePoint* timeline() {
-  return reinterpret_cast<TimelinePoint*>(reinterpret_cast<char*>(segment.header()) + kTimelineOffset);
-}
+TimelinePoint* timeline() { return segment.at<TimelinePoint>(kTimelineOffset); }
 
 // Every other point goes, and the interval doubles.
 void thin_out(Section& section) {
@@ -225,7 +223,7 @@ Totals sum_totals() {
 }
 
 void sum_live_cells(Cell (&cells)[kBuckets]) {
-  memcpy(cells, reinterpret_cast<char*>(segment.header()) + kLiveAtForkOffset, sizeof cells);
+  memcpy(cells, segment.at<Cell>(kLiveAtForkOffset), sizeof cells);
   each_shard([&](const Shard& shard) {
     for (uint32_t i = 0; i < kBuckets; ++i) {
       const SizeLine& line = shard.sizes[i];

@@ -2,8 +2,6 @@
 
 #include "preload/segment_file.h"
 
-#include <sys/resource.h>
-
 #include "preload/config.h"
 #include "preload/directory.h"
 #include "preload/kernel.h"
@@ -38,12 +36,6 @@ class SegmentName {
  private:
   char name_[64];
 };
-
-bool file_size_allowed() {
-  rlimit limit{};
-  if (kernel::call(__NR_prlimit64, 0, RLIMIT_FSIZE, 0, kernel::as_long(&limit)) != 0) return true;
-  return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= SegmentMemory::kFileBytes;
-}
 
 bool ours_alone(int directory) {
   struct stat status {};
@@ -95,7 +87,7 @@ int open_run_directory() {
 }
 
 bool create_segment_file(int directory, const Identity& identity) {
-  if (!file_size_allowed()) {
+  if (!file_size_allowed(SegmentMemory::kFileBytes)) {
     raise(Note::k_file_size_limit);
     return false;
   }

@@ -36,6 +36,10 @@ class SegmentMemory {
   void abandon();
 
   Header* header() const { return reinterpret_cast<Header*>(base_); }
+  template <typename T>
+  T* at(size_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
   bool is_file() const { return is_file_; }
 
   // The slot, or null where it is not mapped.

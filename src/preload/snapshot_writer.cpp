@@ -2,8 +2,6 @@
 
 #include "preload/snapshot_writer.h"
 
-#include <sys/resource.h>
-
 #include "preload/clock.h"
 #include "preload/kernel.h"
 #include "preload/notes.h"
@@ -62,12 +60,6 @@ bool each_used_part(const char* base, const Header& header, SlotAt slot_at, Writ
   return good;
 }
 
-bool size_allowed(uint64_t bytes) {
-  rlimit limit{};
-  if (kernel::call(__NR_prlimit64, 0, RLIMIT_FSIZE, 0, kernel::as_long(&limit)) != 0) return true;
-  return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes;
-}
-
 // Only a regular file is replaced: /dev/null, a pipe or a link are somebody else's.
 bool may_replace(const char* path) {
   struct stat status {};
@@ -97,7 +89,7 @@ int create_temporary(Desk& desk, const char* path) {
 template <typename WriteParts>
 bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
   const uint64_t most = kSlotsOffset + desk.patched.sections[kSlotsSection].used * sizeof(Slot);
-  const int fd = size_allowed(most) ? create_temporary(desk, path) : -1;
+  const int fd = file_size_allowed(most) ? create_temporary(desk, path) : -1;
   if (fd < 0) return false;
   bool good = write_all(fd, &desk.patched, sizeof desk.patched, 0) && write_parts(fd);
   kernel::close(fd);
@@ -108,8 +100,7 @@ bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
 
 bool write_own(Desk& desk, const char* path) {
   memcpy(&desk.patched, segment.header(), sizeof desk.patched);
-  desk.patched.ending.time = since_start(coarse_time_of_kernel());
-  read_usage(desk.patched.ending);
+  if (!ending()) stamp(desk.patched.ending);
   const bool good = write_file(desk, path, [&desk](int fd) {
     return each_used_part(
         reinterpret_cast<const char*>(segment.header()), desk.patched, [](uint32_t i) { return segment.slot(i); },
@@ -120,6 +111,11 @@ bool write_own(Desk& desk, const char* path) {
 }
 
 }  // namespace
+
+void stamp(Ending& ending) {
+  ending.time = since_start(coarse_time_of_kernel());
+  read_usage(ending);
+}
 
 bool write_exit_snapshot() {
   const bool good = snapshot_path()[0] == '\0' || write_own(desks[kEnd], snapshot_path());

@@ -12,6 +12,9 @@
 
 namespace heapster::preload {
 
+// Time and usage as of now.
+void stamp(Ending& ending);
+
 // The snapshot at exit. False, with a note, where it could not be written.
 bool write_exit_snapshot();
 

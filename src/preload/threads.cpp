@@ -218,11 +218,12 @@ void restart_threads() {
 }
 
 void refresh_names() {
+  const uint32_t own_tid = kernel::tid();
   for (uint32_t i = 0; i < load(slots_section().used); ++i) {
     Slot* slot = segment.slot(i);
     const uint32_t tid = slot != nullptr ? load(slot->now.tid) : 0;
     if (tid == 0) continue;
-    if (tid == kernel::tid()) {
+    if (tid == own_tid) {
       take_name(slot->now);
       continue;
     }

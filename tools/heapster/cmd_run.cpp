@@ -14,7 +14,6 @@
 
 #include "budget_options.h"
 #include "layout/signals.h"
-#include "options.h"
 #include "reader/executable.h"
 #include "report/formats.h"
 #include "report/json.h"
@@ -29,7 +28,6 @@ namespace heapster::tool {
 namespace {
 
 struct Wishes {
-  std::vector<std::string> command;
   std::string output;
   std::string signal;
   std::string label;
