@@ -40,6 +40,13 @@ class EarlyArena {
     return (static_cast<const uint64_t*>(block)[-1] & ~uint64_t{7}) - 2 * sizeof(uint64_t);
   }
 
+  // Copies what a block of ours held, where it went to another size. Not memcpy, which is out of reach
+  // before our relocation.
+  static void copy(void* to, const void* block, size_t size) {
+    auto* target = static_cast<volatile char*>(to);
+    for (size_t i = 0; i < size && i < usable(block); ++i) target[i] = static_cast<const char*>(block)[i];
+  }
+
   bool used() const { return load(used_) != 0; }
 
  private:

@@ -8,6 +8,7 @@
 
 #include <asm/unistd.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,29 @@ void* record_aligned(void* block, size_t size) {
   if (HEAPSTER_LIKELY(block != nullptr)) return record_alloc(block, size);
   aligned_failed(*__errno_location() == kEinval);
   return nullptr;
+}
+
+bool copies_memory(unsigned long clone_flags) { return (clone_flags & CLONE_VM) == 0; }
+
+bool makes_a_copy(long number, long argument) {
+#if defined(__NR_fork)
+  if (number == __NR_fork) return true;
+#endif
+  if (number == __NR_clone) return copies_memory(static_cast<unsigned long>(argument));
+  return number == __NR_clone3 && copies_memory(*reinterpret_cast<const uint64_t*>(argument));
+}
+
+// Makes a child that has this memory as its own, and no handler that knows of it.
+template <typename Make>
+auto forked(Make make) {
+  heapster::preload::before_fork();
+  const auto child = make();
+  if (child == 0) {
+    heapster::preload::after_fork_in_child();
+  } else {
+    heapster::preload::after_fork_in_parent();
+  }
+  return child;
 }
 
 }  // namespace
@@ -97,8 +121,18 @@ HEAPSTER_EXPORT void _Exit(int status) {
   __builtin_unreachable();
 }
 
-// After seccomp a system call may be death, so these two announce it. `syscall` leaves no frame of
-// ours on the stack: it may be a vfork, which returns twice.
+// A child's baseline is what lived when it was made. fork() tells by its handlers; these make a child
+// without them.
+HEAPSTER_EXPORT int _Fork() {
+  return forked([] { return next._Fork(); });
+}
+
+HEAPSTER_EXPORT int clone(int (*body)(void*), void* stack, int flags, void* argument, void* a, void* b, void* c) {
+  const auto make = [=] { return next.clone(body, stack, flags, argument, a, b, c); };
+  return copies_memory(static_cast<unsigned long>(flags)) ? forked(make) : make();
+}
+
+// After seccomp a system call may be death, so these two announce it.
 HEAPSTER_EXPORT int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
   if (option == PR_SET_SECCOMP) heapster::preload::fall_silent();
   return next.prctl(option, a, b, c, d);
@@ -106,7 +140,10 @@ HEAPSTER_EXPORT int prctl(int option, unsigned long a, unsigned long b, unsigned
 
 HEAPSTER_EXPORT long syscall(long number, long a, long b, long c, long d, long e, long f) {
   if (HEAPSTER_UNLIKELY(number == __NR_seccomp)) heapster::preload::fall_silent();
-  return next.syscall(number, a, b, c, d, e, f);
+  if (HEAPSTER_UNLIKELY(makes_a_copy(number, a))) {
+    return forked([=] { return next.syscall(number, a, b, c, d, e, f); });
+  }
+  return next.syscall(number, a, b, c, d, e, f);  // leaves no frame of ours: a vfork returns twice
 }
 
 namespace heapster::preload {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Resolution. The table starts with stand-ins, so the hot path never asks whether it is
-// resolved: the first call lands in a stand-in, which fills the table and forwards. dlsym may
+// Resolution. The first call lands in a stand-in, which fills the table and forwards. dlsym may
 // itself allocate; such a call comes from the same thread while it resolves, and is served from
-// the early arena. Two threads that resolve at once write the same pointers.
+// the early arena. So is whatever comes before our relocation; until then a stand-in must neither call a
+// function of libc nor touch thread-local data. Two threads that resolve at once write the same pointers.
 
 #include "preload/next.h"
 
@@ -21,14 +21,38 @@ namespace {
 
 __thread bool resolving __attribute__((tls_model("initial-exec"))) = false;
 
-void resolve();
-
-// True where the caller has to be served from the arena: while this thread resolves, and for good
-// where the look-up found nothing.
 template <typename Function>
-bool must_bootstrap(const Function& slot, Function stand_in) {
+void find(Function& slot, const char* name) {
+  if (void* found = dlsym(kNext, name)) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
+}
+
+void resolve() {
+  const KeepErrno keep;
+  resolving = true;
+#define HEAPSTER_must(name) find(next.name.found, #name);
+#define HEAPSTER_own(name)
+#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
+#include "preload/functions.def"
+#undef HEAPSTER_must
+#undef HEAPSTER_own
+  find(next.usable_size, "malloc_usable_size");
+  resolving = false;
+}
+
+constexpr int kSigchld = 17;
+constexpr int kEnosys = 38;
+
+// Before relocation the word holds the address from the link, not the one that the code computes.
+constinit const void* volatile relocated_word = const_cast<const void**>(&relocated_word);
+bool relocated() { return relocated_word == const_cast<const void**>(&relocated_word); }
+
+// True where the caller has to be served from the arena: before relocation, while this thread resolves, and
+// for good where the look-up found nothing.
+template <typename Function>
+bool must_bootstrap(const Function& function) {
+  if (!relocated()) return true;
   if (!resolving) resolve();
-  return resolving || load(slot) == stand_in;
+  return resolving || load(function.found) == nullptr;
 }
 
 void* zeroed_from_arena(size_t count, size_t size) {
@@ -38,81 +62,8 @@ void* zeroed_from_arena(size_t count, size_t size) {
 
 void* moved_from_arena(void* block, size_t size) {
   void* fresh = early_arena.take(size);
-  if (fresh != nullptr && block != nullptr) {
-    const size_t old = EarlyArena::usable(block);
-    memcpy(fresh, block, old < size ? old : size);
-  }
+  if (fresh != nullptr && block != nullptr) EarlyArena::copy(fresh, block, size);
   return fresh;
-}
-
-void* boot_malloc(size_t size) {
-  return must_bootstrap(next.malloc, boot_malloc) ? early_arena.take(size) : next.malloc(size);
-}
-void boot_free(void* block) {
-  if (!must_bootstrap(next.free, boot_free)) next.free(block);
-}
-void* boot_calloc(size_t count, size_t size) {
-  return must_bootstrap(next.calloc, boot_calloc) ? zeroed_from_arena(count, size) : next.calloc(count, size);
-}
-void* boot_realloc(void* block, size_t size) {
-  return must_bootstrap(next.realloc, boot_realloc) ? moved_from_arena(block, size) : next.realloc(block, size);
-}
-void* boot_memalign(size_t alignment, size_t size) {
-  return must_bootstrap(next.memalign, boot_memalign) ? early_arena.take(size, alignment)
-                                                      : next.memalign(alignment, size);
-}
-void* boot_aligned_alloc(size_t alignment, size_t size) {
-  return must_bootstrap(next.aligned_alloc, boot_aligned_alloc) ? early_arena.take(size, alignment)
-                                                                : next.aligned_alloc(alignment, size);
-}
-int boot_posix_memalign(void** block, size_t alignment, size_t size) {
-  if (!must_bootstrap(next.posix_memalign, boot_posix_memalign)) return next.posix_memalign(block, alignment, size);
-  void* fresh = early_arena.take(size, alignment);
-  if (fresh == nullptr) return 12;  // ENOMEM
-  *block = fresh;
-  return 0;
-}
-void* boot_valloc(size_t size) {
-  return must_bootstrap(next.valloc, boot_valloc) ? early_arena.take(size, 4096) : next.valloc(size);
-}
-void* boot_pvalloc(size_t size) {
-  return must_bootstrap(next.pvalloc, boot_pvalloc) ? early_arena.take((size + 4095) & ~size_t{4095}, 4096)
-                                                    : next.pvalloc(size);
-}
-void boot__exit(int status) {
-  if (!must_bootstrap(next._exit, boot__exit)) next._exit(status);
-  kernel::call(__NR_exit_group, status);
-}
-void boot__Exit(int status) { boot__exit(status); }
-long boot_syscall(long number, long a, long b, long c, long d, long e, long f) {
-  if (!must_bootstrap(next.syscall, boot_syscall)) return next.syscall(number, a, b, c, d, e, f);
-  const long result = kernel::call(number, a, b, c, d, e, f);
-  if (result >= 0 || result < -4095) return result;
-  *__errno_location() = static_cast<int>(-result);
-  return -1;
-}
-int boot_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
-  if (!must_bootstrap(next.prctl, boot_prctl)) return next.prctl(option, a, b, c, d);
-  return static_cast<int>(boot_syscall(__NR_prctl, option, static_cast<long>(a), static_cast<long>(b),
-                                       static_cast<long>(c), static_cast<long>(d), 0));
-}
-
-template <typename Function>
-void find(Function& slot, const char* name) {
-  if (void* found = dlsym(kNext, name)) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
-}
-
-void resolve() {
-  const KeepErrno keep;
-  resolving = true;
-#define HEAPSTER_must(name) find(next.name, #name);
-#define HEAPSTER_own(name)
-#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
-#include "preload/functions.def"
-#undef HEAPSTER_must
-#undef HEAPSTER_own
-  find(next.usable_size, "malloc_usable_size");
-  resolving = false;
 }
 
 bool same_object(const Object& object, const void* function) {
@@ -126,15 +77,63 @@ const void* address(Function* function) {
 
 }  // namespace
 
-constinit NextFunctions next = {
-#define HEAPSTER_must(name) .name = boot_##name,
-#define HEAPSTER_own(name)
-#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
-#include "preload/functions.def"
-#undef HEAPSTER_must
-#undef HEAPSTER_own
-    .usable_size = nullptr,
-};
+constinit NextFunctions next = {};
+
+void* boot_malloc(size_t size) { return must_bootstrap(next.malloc) ? early_arena.take(size) : next.malloc(size); }
+void boot_free(void* block) {
+  if (!must_bootstrap(next.free)) next.free(block);
+}
+void* boot_calloc(size_t count, size_t size) {
+  return must_bootstrap(next.calloc) ? zeroed_from_arena(count, size) : next.calloc(count, size);
+}
+void* boot_realloc(void* block, size_t size) {
+  return must_bootstrap(next.realloc) ? moved_from_arena(block, size) : next.realloc(block, size);
+}
+void* boot_memalign(size_t alignment, size_t size) {
+  return must_bootstrap(next.memalign) ? early_arena.take(size, alignment) : next.memalign(alignment, size);
+}
+void* boot_aligned_alloc(size_t alignment, size_t size) {
+  return must_bootstrap(next.aligned_alloc) ? early_arena.take(size, alignment) : next.aligned_alloc(alignment, size);
+}
+int boot_posix_memalign(void** block, size_t alignment, size_t size) {
+  if (!must_bootstrap(next.posix_memalign)) return next.posix_memalign(block, alignment, size);
+  void* fresh = early_arena.take(size, alignment);
+  if (fresh == nullptr) return 12;  // ENOMEM
+  *block = fresh;
+  return 0;
+}
+void* boot_valloc(size_t size) {
+  return must_bootstrap(next.valloc) ? early_arena.take(size, 4096) : next.valloc(size);
+}
+void* boot_pvalloc(size_t size) {
+  return must_bootstrap(next.pvalloc) ? early_arena.take((size + 4095) & ~size_t{4095}, 4096) : next.pvalloc(size);
+}
+void boot__exit(int status) {
+  if (!must_bootstrap(next._exit)) next._exit(status);
+  kernel::call(__NR_exit_group, status);
+}
+void boot__Exit(int status) { boot__exit(status); }
+int boot__Fork() {
+  if (!must_bootstrap(next._Fork)) return next._Fork();
+  return static_cast<int>(boot_syscall(__NR_clone, kSigchld, 0, 0, 0, 0, 0));
+}
+int boot_clone(int (*body)(void*), void* stack, int flags, void* argument, void* a, void* b, void* c) {
+  if (!must_bootstrap(next.clone)) return next.clone(body, stack, flags, argument, a, b, c);
+  *__errno_location() = kEnosys;
+  return -1;
+}
+long boot_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  if (!must_bootstrap(next.syscall)) return next.syscall(number, a, b, c, d, e, f);
+  const long result = kernel::call(number, a, b, c, d, e, f);
+  if (result >= 0 || result < -4095) return result;
+  *__errno_location() = static_cast<int>(-result);
+  return -1;
+}
+int boot_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
+  if (!must_bootstrap(next.prctl)) return next.prctl(option, a, b, c, d);
+  return static_cast<int>(boot_syscall(__NR_prctl, option, static_cast<long>(a), static_cast<long>(b),
+                                       static_cast<long>(c), static_cast<long>(d), 0));
+}
 
 size_t usable_size(void* block) {
   if (early_arena.owns(block)) return EarlyArena::usable(block);
@@ -144,11 +143,12 @@ size_t usable_size(void* block) {
 NextFacts inspect_next() {
   if (next.usable_size == nullptr) resolve();
   NextFacts facts{};
-  const Object home = object_of(address(next.malloc));
+  const Object home = object_of(address(next.malloc.found));
   facts.path = home.path;
   if (!same_object(home, address(next.usable_size))) next.usable_size = nullptr;
-  facts.is_libc = same_object(home, address(gnu_get_libc_version)) && same_object(home, address(next.free)) &&
-                  same_object(home, address(next.realloc)) && same_object(home, address(next.posix_memalign));
+  facts.is_libc = same_object(home, address(gnu_get_libc_version)) && same_object(home, address(next.free.found)) &&
+                  same_object(home, address(next.realloc.found)) &&
+                  same_object(home, address(next.posix_memalign.found));
   if (!facts.is_libc) {
     const void* operator_new = dlsym(kDefault, "_Znwm");
     if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up

@@ -2,6 +2,10 @@
 //
 // The next allocator: what would have been called had we not been loaded. Found by RTLD_NEXT at
 // the first call, never by libc's private names, so that any allocator may stand behind us.
+//
+// A function that is not yet found is a null pointer, not a pointer to a stand-in: an IFUNC resolver of
+// a library that the loader relocates before us may call malloc, and then no pointer of ours leads
+// anywhere, while zeros are what they will always be.
 
 #pragma once
 
@@ -12,8 +16,29 @@
 
 namespace heapster::preload {
 
+// One of its functions, and what stands in for it until it is found: that looks all of them up, and goes on.
+template <auto stand_in>
+struct NextFunction;
+template <typename Result, typename... Parameters, Result (*stand_in)(Parameters...)>
+struct NextFunction<stand_in> {
+  Result (*found)(Parameters...);
+
+  HEAPSTER_HOT Result operator()(Parameters... parameters) const {
+    auto* function = found;
+    if (HEAPSTER_UNLIKELY(function == nullptr)) function = stand_in;
+    return function(parameters...);
+  }
+};
+
+#define HEAPSTER_must(name, result, parameters) result boot_##name parameters;
+#define HEAPSTER_own(name, result, parameters)
+#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name, result, parameters)
+#include "preload/functions.def"
+#undef HEAPSTER_must
+#undef HEAPSTER_own
+
 struct NextFunctions {
-#define HEAPSTER_must(name, result, parameters) result(*name) parameters;
+#define HEAPSTER_must(name, result, parameters) NextFunction<boot_##name> name;
 #define HEAPSTER_own(name, result, parameters)
 #define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name, result, parameters)
 #include "preload/functions.def"
@@ -22,7 +47,6 @@ struct NextFunctions {
   size_t (*usable_size)(void*);  // null where the next allocator has none of its own
 };
 
-// Before the first call every pointer leads to a stand-in that resolves them all and goes on.
 HEAPSTER_LOCAL extern constinit NextFunctions next;
 
 // Usable bytes of a block, by the next allocator's own word; 0 where it has none.

@@ -6,8 +6,8 @@
 // A fork's child shares our mapping with its parent and must not write to it. The kernel wipes
 // the gate page in the child, so its first call finds no shard and comes here; that call builds a
 // segment of its own. Children that exec at once never get that far. What lived at the fork is
-// added up by the atfork handler, in the parent, before the two part; a child that was made
-// without one reads its parent's shards at its own first call, a moment later.
+// added up in the parent, before the two part, by the atfork handler or by the hooks of what makes a child
+// without it; a child made by a bare system call reads its parent's shards at its own first call, a moment later.
 
 #include "preload/process.h"
 
@@ -68,30 +68,6 @@ void add_up(ForkBaseline& baseline) {
   baseline.sums.live_bytes = totals.live_bytes + before.live_bytes;
   baseline.sums.live_count = static_cast<int64_t>(totals.alloc.count - totals.dealloc.count) + before.live_count;
   sum_live_cells(baseline.cells);
-}
-
-void before_fork() {
-  thread_state.baseline = 0;
-  if (process.stage != Stage::kCounting || gate.any == 0) return;
-  for (uint32_t i = 0; i < kForksAtOnce && thread_state.baseline == 0; ++i) {
-    if (__atomic_exchange_n(&baselines[i].taken, 1u, __ATOMIC_ACQUIRE) != 0) continue;
-    add_up(baselines[i]);
-    thread_state.baseline = i + 1;
-  }
-}
-
-void after_fork_in_parent() {
-  if (thread_state.baseline == 0) return;
-  __atomic_store_n(&baselines[thread_state.baseline - 1].taken, 0u, __ATOMIC_RELEASE);
-  thread_state.baseline = 0;
-}
-
-// The kernel closed the gate, unless it is older than 4.14; and another library's handler may have
-// allocated before ours, so that the child is itself already.
-void after_fork_in_child() {
-  if (process.pid == kernel::pid()) return;
-  close_gate();
-  thread_state.shard = nullptr;
 }
 
 // What lived at the fork, for the child; true where it had to look for itself, a moment later.
@@ -203,6 +179,30 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
 }
 
 }  // namespace
+
+void before_fork() {
+  // A child that has made no call yet keeps what its parent left it, for its own children.
+  if (process.stage != Stage::kCounting || gate.any == 0) return;
+  for (uint32_t i = 0; i < kForksAtOnce && thread_state.baseline == 0; ++i) {
+    if (__atomic_exchange_n(&baselines[i].taken, 1u, __ATOMIC_ACQUIRE) != 0) continue;
+    add_up(baselines[i]);
+    thread_state.baseline = i + 1;
+  }
+}
+
+void after_fork_in_parent() {
+  if (thread_state.baseline == 0 || gate.any == 0) return;
+  __atomic_store_n(&baselines[thread_state.baseline - 1].taken, 0u, __ATOMIC_RELEASE);
+  thread_state.baseline = 0;
+}
+
+// The kernel closed the gate, unless it is older than 4.14; and another library's handler may have
+// allocated before ours, so that the child is itself already.
+void after_fork_in_child() {
+  if (process.pid == kernel::pid()) return;
+  close_gate();
+  thread_state.shard = nullptr;
+}
 
 void trust_headers() {
   process.headers = Headers::kTrusted;

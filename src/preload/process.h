@@ -42,6 +42,11 @@ Target find_target();
 // nothing the second time, or in a process that is not the segment's. Async-signal-safe.
 void finish();
 
+// Around whatever makes a child that has this memory as its own. Async-signal-safe.
+void before_fork();
+void after_fork_in_parent();
+void after_fork_in_child();
+
 // Opens the hot path, once chunk headers are trusted.
 void trust_headers();
 

@@ -61,9 +61,7 @@ void prove_headers(const void* block, uint64_t usable) {
 // A block from before the next allocator was known moves over to it, contents and all.
 void* realloc_from_arena(void* block, size_t size) {
   void* fresh = next.malloc(size);
-  if (fresh == nullptr) return nullptr;
-  const size_t old = EarlyArena::usable(block);
-  memcpy(fresh, block, old < size ? old : size);
+  if (fresh != nullptr) EarlyArena::copy(fresh, block, size);
   return fresh;
 }
 
