@@ -38,6 +38,13 @@ TEST(Threads, ManyShortOnesHaveExactTotals) {
   EXPECT_LE(many.process.slots_used, 4u) << "one after the other, they share a slot or two";
 }
 
+TEST(Threads, AMillionShortOnesHaveExactTotalsInBoundedMemory) {
+  const auto snapshot = measured({"generations", "1000000"});
+  EXPECT_EQ(allocated_in_bucket_of(snapshot, 3000), 10 * 1000 * 1000);
+  EXPECT_LE(snapshot.process.slots_used, 4u);
+  EXPECT_EQ(figure(snapshot, "live_count"), figure(measured({"generations", "10"}), "live_count"));
+}
+
 TEST(Threads, BlocksHandedOverKeepLevelsInsideTheBound) {
   Sandbox sandbox;
   const Ended ended = sandbox.run_measured({kSubject, "handover"});
@@ -91,9 +98,9 @@ TEST(Threads, WhatTheyFreeAfterTheirEndIsCounted) {
 }
 
 TEST(Threads, ACrowdLargerThanTheFirstMappingIsCountedApart) {
-  const auto snapshot = measured({"crowd", "100"});
-  EXPECT_GE(snapshot.process.slots_used, 100u);
-  EXPECT_GE(allocated_in_bucket_of(snapshot, 24), 100 * 100);
+  const auto snapshot = measured({"crowd", "2000"});
+  EXPECT_GE(snapshot.process.slots_used, 2000u);
+  EXPECT_GE(allocated_in_bucket_of(snapshot, 24), 2000 * 100);
   EXPECT_FALSE(has_note(snapshot, "shards_shared"));
 }
 

@@ -20,6 +20,7 @@ extern const Entry kCalls[];
 extern const Entry kThreads[];
 extern const Entry kEnds[];
 extern const Entry kForks[];
+extern const Entry kPlaces[];
 
 // Prints one fact, unbuffered and without allocating.
 void tell(const char* name, long long value);

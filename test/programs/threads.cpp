@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <latch>
 #include <thread>
 #include <vector>
 
@@ -46,7 +47,7 @@ int generations(int argument_count, char** arguments) {
   const int threads = argument_count > 0 ? std::atoi(arguments[0]) : 1000;
   for (int i = 0; i < threads; ++i) {
     std::thread([] {
-      for (int k = 0; k < 10; ++k) free(keep(malloc(200)));
+      for (int k = 0; k < 10; ++k) free(keep(malloc(3000)));
     }).join();
   }
   return 0;
@@ -142,11 +143,15 @@ int late_frees(int, char**) {
 // More threads at once than the first mapping holds, all alive together.
 int crowd(int argument_count, char** arguments) {
   const int count = argument_count > 0 ? std::atoi(arguments[0]) : 100;
-  static std::atomic<int> allocated{0};
-  run_threads(count, [count](int) {
-    for (int i = 0; i < 100; ++i) keep(malloc(24));
-    for (++allocated; allocated < count;) std::this_thread::yield();
-  });
+  static std::latch all_allocated{count};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([] {
+      for (int k = 0; k < 100; ++k) keep(malloc(24));
+      all_allocated.arrive_and_wait();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
   return 0;
 }
 
