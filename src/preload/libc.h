@@ -12,6 +12,7 @@
 
 extern "C" {
 void* dlsym(void* handle, const char* name);
+void* dlvsym(void* handle, const char* name, const char* version);
 char* dlerror();
 unsigned long getauxval(unsigned long type);
 const char* gnu_get_libc_version();

@@ -21,9 +21,29 @@ namespace {
 
 __thread bool resolving __attribute__((tls_model("initial-exec"))) = false;
 
+// This object's first byte and the one after its last, by the linker.
+extern "C" HEAPSTER_LOCAL const char __ehdr_start[], _end[];
+
+bool is_ours(const void* function) {
+  return reinterpret_cast<uintptr_t>(function) - reinterpret_cast<uintptr_t>(__ehdr_start) <
+         static_cast<size_t>(_end - __ehdr_start);
+}
+
+// RTLD_NEXT is seen from whoever calls dlsym. Where another preload's dlsym stands in between, the next
+// after that may be ourselves; dlvsym asks for ourselves, but wants a version.
+void* look_up(const char* name) {
+  constexpr const char* kVersions[] = {"GLIBC_2.2.5", "GLIBC_2.16", "GLIBC_2.17", "GLIBC_2.34"};
+  void* found = dlsym(kNext, name);
+  for (const char* version : kVersions) {
+    if (!is_ours(found)) break;
+    if (void* other = dlvsym(kNext, name, version)) found = other;
+  }
+  return is_ours(found) ? nullptr : found;
+}
+
 template <typename Function>
 void find(Function& slot, const char* name) {
-  if (void* found = dlsym(kNext, name)) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
+  if (void* found = look_up(name)) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
 }
 
 void resolve() {

@@ -21,6 +21,8 @@ extern const Entry kThreads[];
 extern const Entry kEnds[];
 extern const Entry kForks[];
 extern const Entry kPlaces[];
+extern const Entry kLimits[];
+extern const Entry kLoader[];
 
 // Prints one fact, unbuffered and without allocating.
 void tell(const char* name, long long value);

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// Whatever the loader does around us: resolvers before our relocation, auditors, shims, other preloads.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+const std::string kSubject = program_path("subject");
+
+void expect_counted(const Sandbox& sandbox, const Ended& ended) {
+  ASSERT_EQ(ended.exit_code, 7) << "signal " << ended.signal << ", " << ended.err;
+  EXPECT_EQ(ended.err, "");
+  EXPECT_GE(allocated_in_bucket_of(sandbox.snapshot(), 100), 1000);
+}
+
+// The resolver's own blocks come from our arena, and are counted and freed like any other.
+TEST(Loader, ResolversMayAllocateBeforeOurRelocation) {
+  Sandbox sandbox;
+  for (const char* binding : {"", "1"}) {
+    ASSERT_EQ(sandbox.run({program_path("ifunc")}, {{"LD_BIND_NOW", binding}}).exit_code, 7) << "bare";
+    const Ended ended = sandbox.run_measured({program_path("ifunc")}, {{"LD_BIND_NOW", binding}});
+    ASSERT_EQ(ended.exit_code, 7) << "signal " << ended.signal << ", " << ended.err;
+    EXPECT_EQ(ended.err, "");
+  }
+  for (const auto& [path, snapshot] : sandbox.snapshots()) {
+    EXPECT_EQ(allocated_in_bucket_of(snapshot, 3000), 1000);
+    EXPECT_TRUE(has_note(snapshot, "arena_used"));
+    EXPECT_LT(figure(snapshot, "live_count"), 1000 + 10);
+    EXPECT_GE(figure(snapshot, "live_count"), 1000);
+  }
+}
+
+TEST(Loader, MayBindAtOnceOrBeAudited) {
+  for (const Variables& variables :
+       {Variables{{"LD_BIND_NOW", "1"}}, Variables{{"LD_AUDIT", program_path("libaudit.so")}}}) {
+    Sandbox sandbox;
+    expect_counted(sandbox, sandbox.run_measured({kSubject, "return"}, variables));
+  }
+}
+
+TEST(Loader, AStormOfPluginsThatThrowHarmsNothing) {
+  Sandbox sandbox;
+  const Ended ended = sandbox.run_measured({kSubject, "dlopen-storm", program_path("libplugin.so")});
+  ASSERT_EQ(ended.exit_code, 0) << "signal " << ended.signal << ", " << ended.err;
+  const auto snapshot = sandbox.snapshot();
+  EXPECT_GE(allocated_in_bucket_of(snapshot, 200), 800 * 10);
+  EXPECT_LT(figure(snapshot, "live_count"), 1000) << "what plug-ins allocated, their destructors freed";
+}
+
+class Stacked : public testing::TestWithParam<std::string> {};
+
+TEST_P(Stacked, PreloadsWorkBeforeAndAfterUs) {
+  const std::string other = GetParam()[0] == '/' ? GetParam() : program_path(GetParam());
+  ASSERT_TRUE(std::filesystem::exists(other)) << other;
+  for (const bool first : {false, true}) {
+    Sandbox sandbox;
+    const std::string both = first ? other + ":" + preload_path() : preload_path() + ":" + other;
+    expect_counted(sandbox, sandbox.run_measured({kSubject, "return"}, {{"LD_PRELOAD", both}, {"FAKETIME", "-1d"}}));
+  }
+}
+
+const std::string kLibraries = HEAPSTER_DEBIAN_LIBRARIES;
+INSTANTIATE_TEST_SUITE_P(Every, Stacked,
+                         testing::Values("libdlsym_shim.so", kLibraries + "/libeatmydata.so",
+                                         kLibraries + "/faketime/libfaketime.so.1",
+                                         kLibraries + "/libfakeroot/libfakeroot-sysv.so"),
+                         [](const auto& test) {
+                           std::string name = std::filesystem::path(test.param).stem().stem();
+                           std::erase_if(name, [](char letter) { return std::isalnum(letter) == 0; });
+                           return name;
+                         });
+
+TEST(Loader, FakerootsOwnPreloadStaysWithUs) {
+  Sandbox sandbox;
+  const std::string script =
+      "chown 12:34 file && stat -c %u:%g file && LD_PRELOAD=" + preload_path() + ":$LD_PRELOAD stat -c %u:%g file";
+  std::filesystem::create_directory(sandbox.path("file"));
+  const Ended ended = sandbox.run({"fakeroot", "sh", "-c", script}, {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
+  EXPECT_EQ(ended.out, "12:34\n12:34\n") << ended.err;
+}
+
+}  // namespace
+}  // namespace heapster::test

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// Under limits, in sandboxes and where things are missing, a program with us does what it does without:
+// the same output, the same errors, the same end.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+const std::string kSubject = program_path("subject");
+
+// "$@" is the program; the preload comes in with it, as it would in a service's unit, not with the shell.
+struct Circumstance {
+  const char* name;
+  const char* script;
+  const char* scenario;
+  bool namespaces = false;  // needs a mount namespace of its own
+};
+
+Ended run_in(const Sandbox& sandbox, const Circumstance& where, bool measured) {
+  Variables variables = {{"HEAPSTER_SIGNAL", "none"}};
+  variables.merge(sandbox.measured());
+  const std::string preload = measured ? "LD_PRELOAD=" + preload_path() : "NOTHING=0";
+  variables.erase("LD_PRELOAD");
+  variables["EMPTY"] = sandbox.run_directory();
+  Words command;
+  if (where.namespaces) command = {"unshare", geteuid() == 0 ? "-m" : "-rm"};
+  for (const char* word : {"/bin/sh", "-c", where.script, "sh", "/usr/bin/env"}) command.emplace_back(word);
+  command.push_back(preload);
+  for (const char* word : {kSubject.c_str(), where.scenario}) command.emplace_back(word);
+  if (std::string(where.scenario) == "in-chroot") command.push_back(sandbox.run_directory());
+  return sandbox.run(command, variables);
+}
+
+class Unharmed : public testing::TestWithParam<Circumstance> {};
+
+TEST_P(Unharmed, RunsAsWithoutUs) {
+  Sandbox sandbox;
+  const Ended bare = run_in(sandbox, GetParam(), false);
+  const Ended measured = run_in(sandbox, GetParam(), true);
+  EXPECT_EQ(bare.exit_code, 7) << bare.err;
+  EXPECT_EQ(measured.exit_code, bare.exit_code) << "signal " << measured.signal;
+  EXPECT_EQ(measured.out, bare.out);
+  EXPECT_EQ(measured.err, bare.err);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Every, Unharmed,
+    testing::Values(
+        Circumstance{"Nothing", R"(exec "$@")", "modest"},
+        Circumstance{"LittleAddressSpace", R"(ulimit -v 24000; exec "$@")", "modest"},
+        Circumstance{"SmallFiles", R"(ulimit -f 8; exec "$@")", "modest"},
+        Circumstance{"FourDescriptors", R"(ulimit -n 4; exec "$@")", "modest"},
+        Circumstance{"NoDescriptorsLater", R"(exec "$@")", "without-descriptors"},
+        Circumstance{"LittleStack", R"(ulimit -s 128; exec "$@")", "modest"},
+        Circumstance{"ClosedStandardFiles", R"(exec "$@" <&- 2>&-)", "modest"},
+        Circumstance{"Locked", R"(exec "$@")", "locked"},
+        Circumstance{"LockedWithinLimit",
+                     R"(ulimit -l 65536; exec setpriv --inh-caps -ipc_lock --bounding-set -ipc_lock "$@")", "locked"},
+        Circumstance{"NoLockedMemory",
+                     R"(ulimit -l 64; exec setpriv --inh-caps -ipc_lock --bounding-set -ipc_lock "$@")", "locked"},
+        Circumstance{"Chroot", R"(exec "$@")", "in-chroot"},
+        Circumstance{"UserNamespace", R"(exec "$@")", "user-namespace"},
+        Circumstance{"TinyTmpfs", R"(mount -t tmpfs -o size=16k,mode=0700 none "$EMPTY" && exec "$@")", "modest", true},
+        Circumstance{"LockedOnATinyTmpfs", R"(mount -t tmpfs -o size=16k,mode=0700 none "$EMPTY" && exec "$@")",
+                     "locked", true},
+        Circumstance{"ReadOnlyTmpfs", R"(mount -t tmpfs -o ro none "$EMPTY" && exec "$@")", "modest", true},
+        Circumstance{"NoTmpfs", R"(mount -t tmpfs none /dev/shm && export HEAPSTER_RUN_DIR=/dev/shm/a/b; exec "$@")",
+                     "modest", true},
+        Circumstance{"ReadOnlyRoot",
+                     R"(mount --rbind / /mnt && mount -o remount,bind,ro /mnt && exec chroot /mnt "$@")", "modest",
+                     true},
+        Circumstance{"NoProc", R"(mount -t tmpfs none /proc && exec "$@")", "modest", true}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+// Descriptors, threads, signals, environment, limits, stacks, name, errno and dlerror at the start of main.
+TEST(Unchanged, IsAllThatAProgramCanSeeOfItself) {
+  Sandbox sandbox;
+  Variables variables = sandbox.measured();
+  variables["HEAPSTER_SIGNAL"] = "none";
+  const Ended measured = sandbox.run({kSubject, "state"}, variables);
+  variables.erase("LD_PRELOAD");
+  const Ended bare = sandbox.run({kSubject, "state"}, variables);
+  EXPECT_EQ(bare.exit_code, 7);
+  EXPECT_GT(bare.out.size(), 200u);
+  EXPECT_EQ(measured.out, bare.out);
+  EXPECT_EQ(measured.err, bare.err);
+}
+
+}  // namespace
+}  // namespace heapster::test
