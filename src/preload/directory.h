@@ -18,10 +18,11 @@ struct DirectoryEntry {  // the kernel's struct linux_dirent64
   char name[];
 };
 
-// Calls visit(name) for each entry of an open directory.
+// Calls visit(name) for each entry of an open directory. For the start of a process only, which one thread
+// makes: its stack may be a small one, so the buffer is not on it.
 template <typename Visit>
 void each_entry(int directory, Visit visit) {
-  alignas(DirectoryEntry) char buffer[2048];
+  alignas(DirectoryEntry) static constinit char buffer[2048] = {};
   kernel::call(__NR_lseek, directory, 0, 0);
   for (;;) {
     const long size = kernel::call(__NR_getdents64, directory, kernel::as_long(buffer), sizeof buffer);

@@ -72,7 +72,7 @@ void keep_table(int64_t live, uint64_t now) {
   if (live <= load(shown.table_live) + load(shown.table_live) / 64 + kTableGrain) return;
   const TryLock lock(table_lock);
   if (!lock) return;
-  Cell cells[kBuckets];
+  static constinit Cell cells[kBuckets] = {};  // the lock's; too large for a small stack
   sum_live_cells(cells);
   auto* table = segment.at<Cell>(kLiveAtPeakOffset);
   for (uint32_t i = 0; i < kBuckets; ++i) table[i] = cells[i];

@@ -37,7 +37,7 @@ bool is_snapshot(const char* name) {
 // Writing through a mapping leaves a tmpfs file's time of change at its creation, so a segment's age
 // begins when it is first seen dead: then its time is set, and no longer that of its start.
 bool seen_before(int directory, const char* name, const struct stat& status) {
-  Header header{};
+  static constinit Header header = {};  // too large for a small stack
   const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return false;
   kernel::read(fd, &header, sizeof header);

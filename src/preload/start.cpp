@@ -54,7 +54,7 @@ Descent find_descent(int directory, const Origin& origin, Identity& identity) {
     if (!descent.is_root) set_root(identity, pid, ticks);
   }
   if (descent.is_root) set_root(identity, 0, 0);
-  Header earlier{};
+  static constinit Header earlier = {};  // too large for a small stack
   if (directory >= 0 && save_earlier_image(directory, identity, earlier)) {
     descent.is_later_image = true;
     identity.image = earlier.identity.image + 1;
@@ -99,7 +99,7 @@ bool place_segment(int directory, const Identity& identity) {
 }  // namespace
 
 void gather_lasting_texts(int argument_count, const char* const* arguments, const char* allocator) {
-  char text[kLongestExecutable];
+  static constinit char text[kLongestExecutable] = {};
   const long size = kernel::read_link("/proc/self/exe", text, sizeof text - 1);
   text[size > 0 ? size : 0] = '\0';
   executable = keep_string(size <= 0 && argument_count > 0 ? arguments[0] : text);

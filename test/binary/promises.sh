@@ -52,5 +52,12 @@ for name in malloc free realloc calloc; do
   [ "$(wc -l <<<"$code")" -le "$most" ] || broken "$name has $(wc -l <<<"$code") lines of machine code"
 done
 
+# A call may come on a stack of a few kilobytes: a handler's, a fibre's. No function takes much of it.
+measured=$(find "$(dirname "$library")/src/preload" -name '*.su' -exec cat {} +)
+[ "$(wc -l <<<"$measured")" -gt 100 ] || broken "stack usage was not measured"
+while IFS=$'\t' read -r function bytes _; do
+  [ "$bytes" -le 640 ] || broken "$function takes $bytes bytes of stack"
+done <<<"$measured"
+
 [ "$broken" = 0 ] && echo "all promises kept"
 exit "$broken"

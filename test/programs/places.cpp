@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -77,47 +78,69 @@ int on_small_stacks(int, char**) {
   return 0;
 }
 
+// Memory for a stack, right above a page that may not be touched.
+class GuardedStack {
+ public:
+  explicit GuardedStack(size_t size) : bytes_(kPage + (size + kPage - 1) / kPage * kPage), size_(size) {
+    memory_ = static_cast<char*>(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (memory_ == MAP_FAILED || mprotect(memory_, kPage, PROT_NONE) != 0) _exit(3);
+  }
+  ~GuardedStack() { munmap(memory_, bytes_); }
+  GuardedStack(const GuardedStack&) = delete;
+  GuardedStack& operator=(const GuardedStack&) = delete;
+  stack_t description() const { return {.ss_sp = memory_ + kPage, .ss_flags = 0, .ss_size = size_}; }
+
+ private:
+  static constexpr size_t kPage = 4096;
+  char* memory_ = nullptr;
+  size_t bytes_;
+  size_t size_;
+};
+
 ucontext_t outside, inside;
 
-// Fibres on 16 KiB of heap each, right above a page that may not be touched.
+// Fibres on 16 KiB each.
 int on_contexts(int, char**) {
-  constexpr size_t kPage = 4096;
-  constexpr size_t kStack = 4 * kPage;
   for (int i = 0; i < 100; ++i) {
-    auto* guarded =
-        static_cast<char*>(mmap(nullptr, kPage + kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (guarded == MAP_FAILED || mprotect(guarded, kPage, PROT_NONE) != 0) return 1;
+    const GuardedStack stack(16 * 1024);
     getcontext(&inside);
-    inside.uc_stack.ss_sp = guarded + kPage;
-    inside.uc_stack.ss_size = kStack;
+    inside.uc_stack = stack.description();
     inside.uc_link = &outside;
     makecontext(
         &inside, [] { allocate(1); }, 0);
     swapcontext(&outside, &inside);
-    munmap(guarded, kPage + kStack);
   }
   return 0;
 }
 
-// A handler on an alternate stack of the smallest size; of a fresh thread, whose first call it makes.
-int on_alternate_stacks(int, char**) {
+// Runs a handler on as much stack as the kernel needs for its frame, and 3 KiB.
+void run_on_an_alternate_stack(void (*handler)(int)) {
+  const GuardedStack memory(static_cast<size_t>(sysconf(_SC_MINSIGSTKSZ)) + 3072);
+  const stack_t stack = memory.description();
   struct sigaction action {};
-  action.sa_handler = [](int) { allocate(1); };
+  action.sa_handler = handler;
   action.sa_flags = SA_ONSTACK;
   sigaction(SIGUSR2, &action, nullptr);
+  sigaltstack(&stack, nullptr);
+  raise(SIGUSR2);
+  const stack_t none = {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
+  sigaltstack(&none, nullptr);
+}
+
+// The first call of a fresh thread; then the first and the last of a fork's child.
+int on_alternate_stacks(int, char**) {
   for (int i = 0; i < 100; ++i) {
-    std::thread([] {
-      const auto size = static_cast<size_t>(sysconf(_SC_MINSIGSTKSZ)) + 4096;
-      void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-      const stack_t stack = {.ss_sp = memory, .ss_flags = 0, .ss_size = size};
-      sigaltstack(&stack, nullptr);
-      raise(SIGUSR2);
-      const stack_t none = {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
-      sigaltstack(&none, nullptr);
-      munmap(memory, size);
-    }).join();
+    std::thread([] { run_on_an_alternate_stack([](int) { allocate(1); }); }).join();
   }
-  return 0;
+  const auto live_and_end = [](int) {
+    allocate(1);
+    _exit(7);
+  };
+  const pid_t pid = fork();
+  if (pid == 0) run_on_an_alternate_stack(live_and_end);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 7 ? 0 : 1;
 }
 
 // Calls that glibc allows at any moment, because they never reach its lists: a free of NULL, and what must
