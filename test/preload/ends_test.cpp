@@ -9,6 +9,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "reader/load.h"
 #include "support/numbers.h"
 #include "support/run.h"
 
@@ -66,6 +67,48 @@ INSTANTIATE_TEST_SUITE_P(Every, Ends,
                            for (char& letter : name) letter = letter == '-' ? '0' : letter == '_' ? 'U' : letter;
                            return name;
                          });
+
+TEST(End, OfTheMainThreadAloneIsTheProgramsEnd) {
+  Sandbox sandbox;
+  EXPECT_EQ(sandbox.run_measured({kSubject, "pthread-exit"}).exit_code, 0);
+  EXPECT_EQ(sandbox.snapshot().process.life, reader::Life::kExited);
+  EXPECT_GE(allocated_in_bucket_of(sandbox.snapshot(), kSize), 1000);
+}
+
+class Races : public testing::TestWithParam<const char*> {};
+
+// Each run is a new chance for the end to come at a bad moment.
+TEST_P(Races, NeverLoseTheLastSnapshot) {
+  for (int i = 0; i < 40; ++i) {
+    Sandbox sandbox;
+    const Ended ended = sandbox.run_measured({kSubject, GetParam()}, {{"HEAPSTER_OUT", "last.heap"}});
+    ASSERT_EQ(ended.exit_code, 7) << "signal " << ended.signal << ", " << ended.err;
+    const auto last = reader::load(sandbox.path("last.heap"));
+    ASSERT_TRUE(last) << last.error().text;
+    EXPECT_EQ(last->process.life, reader::Life::kExited);
+    EXPECT_GE(allocated_in_bucket_of(*last, kSize), 1000);
+    EXPECT_TRUE(reader::list(sandbox.run_directory())->found.empty());
+    for (const auto& file : std::filesystem::directory_iterator(sandbox.directory())) {
+      EXPECT_FALSE(file.path().filename().string().starts_with(".heapster.")) << "a temporary file stayed behind";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Races, testing::Values("exit-during-dumps", "exits-at-once"),
+                         [](const auto& test) { return std::string(test.index == 0 ? "Dumps" : "Exits"); });
+
+// A lock that a child inherited would never be given back.
+TEST(Fork, InTheMiddleOfADumpLeavesTheChildItsOwn) {
+  Sandbox sandbox;
+  ASSERT_EQ(sandbox.run_measured({kSubject, "forks-during-dumps"}, {{"HEAPSTER_OUT", "it.heap"}}).exit_code, 0);
+  int dumps = 0;
+  for (const auto& [path, snapshot] : sandbox.snapshots()) {
+    if (snapshot.process.identity.root_pid == 0 || snapshot.process.life == reader::Life::kExited) continue;
+    EXPECT_EQ(allocated_in_bucket_of(snapshot, 5000), 1) << path;
+    ++dumps;
+  }
+  EXPECT_EQ(dumps, 100);
+}
 
 TEST(End, WhatDestructorsFreeIsNotLeaked) {
   Sandbox idle, sandbox;

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
@@ -82,6 +83,54 @@ int by_terminate(int, char**) {
   return 1;
 }
 
+int by_pthread_exit(int, char**) {
+  allocate();
+  pthread_exit(nullptr);  // the last thread's: an exit with 0
+}
+
+// A thread asks for one snapshot after the other; the end comes in the middle of one.
+void dump_on_and_on() {
+  std::thread([] {
+    for (;;) pthread_kill(pthread_self(), SIGUSR1);
+  }).detach();
+}
+int by_exit_during_dumps(int, char**) {
+  allocate();
+  dump_on_and_on();
+  usleep(3000 + getpid() % 1000);
+  exit(7);
+}
+
+// Four threads end the program at the same moment.
+int by_exits_at_once(int, char**) {
+  allocate();
+  static std::atomic<int> waiting{0};
+  const auto end = [](void (*how)(int)) {
+    for (++waiting; waiting < 4;) {
+    }
+    how(7);
+  };
+  for (int i = 0; i < 3; ++i) std::thread(end, _exit).detach();
+  end(exit);
+  return 1;
+}
+
+// Children of a program that is always in the middle of a snapshot make one of their own.
+int forks_during_dumps(int, char**) {
+  allocate();
+  dump_on_and_on();
+  for (int i = 0; i < 100; ++i) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      free(keep(malloc(5000)));
+      raise(SIGUSR1);
+      _exit(0);
+    }
+    waitpid(pid, nullptr, 0);
+  }
+  return 0;
+}
+
 // Memory that only destructors free: it is not leaked.
 struct Late {
   std::vector<std::unique_ptr<char[]>> blocks;
@@ -145,6 +194,10 @@ const Entry kEnds[] = {{"return", by_return},
                        {"exit-in-thread", by_exit_in_thread},
                        {"exit-in-handler", by_exit_in_handler},
                        {"last-thread", by_last_thread},
+                       {"pthread-exit", by_pthread_exit},
+                       {"exit-during-dumps", by_exit_during_dumps},
+                       {"exits-at-once", by_exits_at_once},
+                       {"forks-during-dumps", forks_during_dumps},
                        {"abort", by_abort},
                        {"kill", by_kill},
                        {"terminate", by_terminate},
