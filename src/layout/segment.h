@@ -79,6 +79,9 @@ struct alignas(128) Shard {
   uint64_t started;     // nanoseconds since the process started
   uint64_t pace;        // bytes between steps: as many as make one in a tick of the coarse clock
   uint64_t stepped;     // when the last step was, nanoseconds since the process started
+  int64_t granted;      // what countdown began with at the last step
+  int64_t to_sample;    // bytes from then until the next sample, where stacks were asked for
+  uint64_t random;      // state of the generator that draws them
   char name[16];        // the thread's name when it took the shard
 
   // From here on found by the schema only, so that a new counter moves nothing that is above.
@@ -115,6 +118,11 @@ enum class SectionType : uint32_t {
   kLiveAtFork = 4,
   kTimeline = 5,
   kSlots = 6,
+  kSampling = 7,  // these only where stacks were asked for (stacks.h)
+  kModules = 8,
+  kStacks = 9,
+  kFrames = 10,
+  kSamples = 11,
 };
 
 // `used` items are in use, of `capacity` that the file may hold; only used ones need be present.

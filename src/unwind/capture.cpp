@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+
+#include "unwind/capture.h"
+
+#include "unwind/cfi.h"
+
+namespace heapster::unwind {
+
+namespace {
+
+struct Registers {
+  uintptr_t instruction;
+  uintptr_t stack;
+  uintptr_t frame;
+};
+
+uintptr_t read(uintptr_t address) { return *reinterpret_cast<const uintptr_t*>(address); }
+
+// User addresses leave the upper bits alone, so a complement is no other address.
+uint64_t key_of(uintptr_t address, bool interrupted) { return interrupted ? ~address : address; }
+
+// An instruction that was interrupted by a signal is looked up as it is, a return address by the call before it.
+uint64_t fill(RowCache::Entry& entry, FindPlace find, uintptr_t address, bool interrupted) {
+  const uintptr_t wanted = interrupted ? address : address - 1;
+  const Place place = find(wanted);
+  Row row;
+  if (place.eh_frame_hdr != nullptr) row = find_row(place.eh_frame_hdr, wanted);
+  row.module = place.module;
+  const uint64_t word = pack(row);
+  __atomic_store_n(&entry.row, word, __ATOMIC_RELAXED);
+  __atomic_store_n(&entry.key, key_of(address, interrupted) ^ word, __ATOMIC_RELAXED);
+  return word;
+}
+
+uint64_t row_at(RowCache& cache, FindPlace find, uintptr_t address, bool interrupted) {
+  RowCache::Entry& entry = cache.entries[(address * 0x9e3779b97f4a7c15) >> 51];
+  static_assert(RowCache::kEntries == size_t{1} << (64 - 51));
+  const uint64_t word = __atomic_load_n(&entry.row, __ATOMIC_RELAXED);
+  const uint64_t key = __atomic_load_n(&entry.key, __ATOMIC_RELAXED);
+  if (__builtin_expect(word != 0 && (key ^ word) == key_of(address, interrupted), 1)) return word;
+  return fill(entry, find, address, interrupted);
+}
+
+// The kernel's frame: a ucontext_t lies where the handler's return address was taken from.
+bool leave_handler(Registers& registers, const Bounds& bounds) {
+  constexpr uintptr_t kFrame = 0x78, kStack = 0xa0, kInstruction = 0xa8;
+  const uintptr_t context = registers.stack;
+  if (!bounds.holds(context) || !bounds.holds(context + kInstruction + 7)) return false;
+  const Registers before = {read(context + kInstruction), read(context + kStack), read(context + kFrame)};
+  if (before.stack <= registers.stack || !bounds.holds(before.stack)) return false;  // another stack's handler
+  registers = before;
+  return true;
+}
+
+bool find_cfa(const Row& row, const Registers& registers, const Bounds& bounds, uintptr_t& cfa) {
+  const auto offset = static_cast<uintptr_t>(static_cast<intptr_t>(row.cfa_offset));
+  switch (row.base) {
+    case Base::kStack:
+      cfa = registers.stack + offset;
+      return true;
+    case Base::kFrame:
+      cfa = registers.frame + offset;
+      return true;
+    case Base::kFrameStored: {
+      const uintptr_t at = registers.frame + offset;
+      if ((at & 7) != 0 || at < registers.stack || !bounds.holds(at)) return false;
+      cfa = read(at);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+bool step(const Row& row, Registers& registers, const Bounds& bounds) {
+  uintptr_t cfa;
+  if (!find_cfa(row, registers, bounds, cfa)) return false;
+  if ((cfa & 7) != 0 || cfa <= registers.stack || cfa > bounds.top) return false;
+  uintptr_t at = cfa + static_cast<uintptr_t>(static_cast<intptr_t>(row.saved_offset));
+  if (row.saved == Saved::kAtFrame)
+    at = registers.frame + static_cast<uintptr_t>(static_cast<intptr_t>(row.saved_offset));
+  if (row.saved == Saved::kAtCfa || row.saved == Saved::kAtFrame) {
+    if ((at & 7) != 0 || at < registers.stack || !bounds.holds(at)) return false;
+    registers.frame = read(at);
+  } else if (row.saved == Saved::kLost) {
+    registers.frame = 0;
+  }
+  registers.instruction = read(cfa - 8);
+  registers.stack = cfa;
+  return true;
+}
+
+}  // namespace
+
+Capture capture(RowCache& cache, FindPlace find, const Bounds& bounds, uint64_t* frames, unsigned most) {
+  Registers registers;
+  asm volatile("leaq 1f(%%rip), %0\n1:\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2"
+               : "=r"(registers.instruction), "=r"(registers.stack), "=r"(registers.frame));
+  unsigned depth = 0;
+  bool interrupted = true;  // the first instruction is this one, not one after a call
+  for (bool own = true;; own = false) {
+    const Row row = unpack(row_at(cache, find, registers.instruction, interrupted));
+    if (!own) {
+      if (depth == most) return {depth, false};
+      frames[depth++] = static_cast<uint64_t>(row.module) << kAddressBits | address_of(registers.instruction);
+    }
+    interrupted = row.base == Base::kSignal;
+    if (row.base == Base::kStop) return {depth, row.saved == Saved::kSame};
+    if (!(interrupted ? leave_handler(registers, bounds) : step(row, registers, bounds))) return {depth, false};
+    if (registers.instruction == 0) return {depth, true};
+  }
+}
+
+}  // namespace heapster::unwind
