@@ -17,6 +17,7 @@
 #include "preload/next.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
+#include "preload/sampler.h"
 
 #define HEAPSTER_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -119,6 +120,13 @@ HEAPSTER_EXPORT void _Exit(int status) {
   heapster::preload::finish();
   next._Exit(status);
   __builtin_unreachable();
+}
+
+// Where an object was, another one may come to lie, with other frames.
+HEAPSTER_EXPORT int dlclose(void* handle) {
+  const int result = next.dlclose(handle);
+  heapster::preload::object_unloaded();
+  return result;
 }
 
 // A child's baseline is what lived when it was made. fork() tells by its handlers; these make a child

@@ -133,6 +133,7 @@ void boot__exit(int status) {
   kernel::call(__NR_exit_group, status);
 }
 void boot__Exit(int status) { boot__exit(status); }
+int boot_dlclose(void* handle) { return must_bootstrap(next.dlclose) ? -1 : next.dlclose(handle); }
 int boot__Fork() {
   if (!must_bootstrap(next._Fork)) return next._Fork();
   return static_cast<int>(boot_syscall(__NR_clone, kSigchld, 0, 0, 0, 0, 0));

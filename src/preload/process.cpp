@@ -24,9 +24,11 @@
 #include "preload/objects.h"
 #include "preload/publish.h"
 #include "preload/recorder.h"
+#include "preload/sampler.h"
 #include "preload/segment_file.h"
 #include "preload/snapshot_name.h"
 #include "preload/snapshot_writer.h"
+#include "preload/stack_tables.h"
 #include "preload/start.h"
 #include "preload/text.h"
 #include "preload/texts.h"
@@ -102,6 +104,7 @@ void become_child() {
                       .parent_ticks = segment.header()->identity.start_ticks,
                       .at_fork = baseline->sums};
   segment.abandon();
+  stacks.abandon();
   restart();
   if (approximate) raise(Note::k_baseline_approximate);
   process.stage = Stage::kOff;
@@ -109,6 +112,7 @@ void become_child() {
   process.started = coarse_time_of_kernel();
   if (!build_segment(origin)) return;
   memcpy(segment.at<Cell>(kLiveAtForkOffset), baseline->cells, sizeof baseline->cells);
+  start_sampling();
   process.stage = Stage::kCounting;
   open_gate();
 }
@@ -172,6 +176,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
   }
   watch_ends();
   process.stage = Stage::kCounting;
+  start_sampling();
   open_gate();
   start_threads();
   install_dump_signal(config.signal);

@@ -72,6 +72,13 @@ inline constexpr uint32_t kLiveAtForkSection = 3;
 inline constexpr uint32_t kTimelineSection = 4;
 inline constexpr uint32_t kSlotsSection = 5;
 inline constexpr uint32_t kSectionCount = 6;
+// Further ones where stacks were asked for.
+inline constexpr uint32_t kSamplingSection = 6;
+inline constexpr uint32_t kModulesSection = 7;
+inline constexpr uint32_t kStacksSection = 8;
+inline constexpr uint32_t kFramesSection = 9;
+inline constexpr uint32_t kSamplesSection = 10;
+inline constexpr uint32_t kSectionCountWithStacks = 11;
 
 inline Section& slots_section() { return segment.header()->sections[kSlotsSection]; }
 

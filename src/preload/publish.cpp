@@ -21,6 +21,7 @@
 #include "preload/libc.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
+#include "preload/sampler.h"
 #include "preload/segment_memory.h"
 #include "preload/words.h"
 
@@ -76,6 +77,7 @@ void keep_table(int64_t live, uint64_t now) {
   sum_live_cells(cells);
   auto* table = segment.at<Cell>(kLiveAtPeakOffset);
   for (uint32_t i = 0; i < kBuckets; ++i) table[i] = cells[i];
+  keep_stacks_at_peak();
   store(shown.table_live, live);
   store(shown.table_time, now);
 }
@@ -177,10 +179,12 @@ void tick(uint64_t now) {
 
 }  // namespace
 
-void step(Shard* shard) {
+void step(Shard* shard, void* block) {
   const uint64_t now = since_start(coarse_time());
   const int64_t pace = next_pace(shard, now);
-  store(shard->countdown, pace);
+  bool due;
+  store(shard->countdown, grant(shard, pace, due));
+  if (due && block != nullptr) sample(shard, block);
   if (gate.several != 0) {
     publish(shard, now);
   } else {

@@ -49,7 +49,8 @@ HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model
 HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
-HEAPSTER_COLD void step(Shard* shard);  // publish.cpp
+// A step of the shard, and the block that was just allocated, or null. publish.cpp
+HEAPSTER_COLD void step(Shard* shard, void* block);
 HEAPSTER_COLD void* step_and_return(Shard* shard, void* block);
 HEAPSTER_COLD void step_and_free(Shard* shard, void* block);
 

@@ -39,7 +39,7 @@ void add_one(uint64_t Counters::*counter) {
 
 void count_freed(void* block, uint64_t usable) {
   with_target([&]<typename Writer>(Shard* shard) {
-    if (count_free<Writer>(shard, block, usable)) step(shard);
+    if (count_free<Writer>(shard, block, usable)) step(shard, nullptr);
   });
 }
 
@@ -74,7 +74,7 @@ void* alloc_slow(void* block, size_t size) {
   }
   const size_t usable = usable_size(block);
   with_target([&]<typename Writer>(Shard* shard) {
-    if (count_alloc<Writer>(shard, block, size, usable)) step(shard);
+    if (count_alloc<Writer>(shard, block, size, usable)) step(shard, block);
   });
   if (process.headers == Headers::kOnProbation) prove_headers(block, usable);
   return block;
@@ -96,7 +96,7 @@ void* realloc_slow(void* block, size_t size) {
   if (after != nullptr) {
     const size_t usable = usable_size(after);
     with_target([&]<typename Writer>(Shard* shard) {
-      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard);
+      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard, after);
     });
   } else if (size == 0) {
     count_freed(block, before);
@@ -107,12 +107,12 @@ void* realloc_slow(void* block, size_t size) {
 }
 
 void* step_and_return(Shard* shard, void* block) {
-  step(shard);
+  step(shard, block);
   return block;
 }
 
 void step_and_free(Shard* shard, void* block) {
-  step(shard);
+  step(shard, nullptr);
   next.free(block);
 }
 
