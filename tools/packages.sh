@@ -13,7 +13,7 @@ packages_for() {
       echo libgtest-dev libgmock-dev clang libclang-rt-14-dev
       echo valgrind libc-devtools prometheus perl python3 sqlite3 make procps jq gdb binutils util-linux
       echo libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 redis-server redis-tools
-      echo fakeroot libeatmydata1 faketime
+      echo fakeroot libeatmydata1 faketime libunwind-dev default-jdk-headless
       ;;
     bench) echo libbenchmark-dev libc-devtools heaptrack perl python3 sqlite3 util-linux ;;
     check) echo clang-format clang-tidy shellcheck ;;

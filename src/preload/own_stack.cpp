@@ -49,7 +49,7 @@ bool parse_hexadecimal(const char*& at, uintptr_t& value) {
 
 // Reads "start-end …" lines, a buffer at a time, until one holds the address.
 bool scan_mappings(int fd, uintptr_t address, Bounds& found) {
-  char text[512];
+  char text[256];
   size_t kept = 0;
   bool line_start = true;
   for (;;) {

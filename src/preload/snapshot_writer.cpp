@@ -24,6 +24,7 @@ struct Desk {
   uint32_t lock;
   char temporary[kPathRoom + 32];
   Header patched;
+  Sample samples[256];
 };
 enum : size_t { kEnd, kDump, kStart, kDesks };
 Desk desks[kDesks];
@@ -79,9 +80,33 @@ bool each_used_part(const char* base, const Header& header, SlotAt slot_at, Tabl
   }
   for (uint32_t i = kSamplingSection; good && i < header.section_count; ++i) {
     const Section& table = header.sections[i];
-    if (table.used != 0) good = write(table_at(i), table.used * table.item_bytes, table.offset);
+    if (table.used != 0 && i != kSamplesSection) good = write(table_at(i), table.used * table.item_bytes, table.offset);
   }
   return good;
+}
+
+// Of the samples only those are written whose blocks live: they come last in the file, and the directory is told
+// how many there were.
+bool write_samples(Desk& desk, int fd, const Sample* samples) {
+  Section& table = desk.patched.sections[kSamplesSection];
+  const uint64_t places = desk.patched.section_count > kSamplesSection ? table.used : 0;
+  constexpr size_t kRoom = sizeof desk.samples / sizeof(Sample);
+  uint64_t written = 0;
+  size_t waiting = 0;
+  const auto flush = [&] {
+    const bool good = write_all(fd, desk.samples, waiting * sizeof(Sample), table.offset + written * sizeof(Sample));
+    written += waiting;
+    waiting = 0;
+    return good;
+  };
+  for (uint64_t i = 0; i < places; ++i) {
+    if (load(samples[i].pointer) == 0) continue;
+    desk.samples[waiting++] = samples[i];
+    if (waiting == kRoom && !flush()) return false;
+  }
+  if (!flush()) return false;
+  if (places != 0) table.used = table.capacity = written;
+  return true;
 }
 
 // Only a regular file is replaced: /dev/null, a pipe or a link are somebody else's.
@@ -115,7 +140,7 @@ bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
   const uint64_t size = move_up_tables(desk.patched);
   const int fd = file_size_allowed(size) ? create_temporary(desk, path) : -1;
   if (fd < 0) return false;
-  bool good = write_all(fd, &desk.patched, sizeof desk.patched, 0) && write_parts(fd);
+  bool good = write_parts(fd) && write_all(fd, &desk.patched, sizeof desk.patched, 0);
   kernel::close(fd);
   good = good && kernel::rename(desk.temporary, path) == 0;
   if (!good) kernel::unlink_at(AT_FDCWD, desk.temporary);
@@ -127,9 +152,11 @@ bool write_own(Desk& desk, const char* path) {
   if (!ending()) stamp(desk.patched.ending);
   const bool good = write_file(desk, path, [&desk](int fd) {
     return each_used_part(
-        reinterpret_cast<const char*>(segment.header()), desk.patched, [](uint32_t i) { return segment.slot(i); },
-        [](uint32_t i) { return stacks.part(segment.header()->sections[i].offset); },
-        [fd](const void* at, size_t bytes, uint64_t offset) { return write_all(fd, at, bytes, offset); });
+               reinterpret_cast<const char*>(segment.header()), desk.patched,
+               [](uint32_t i) { return segment.slot(i); },
+               [](uint32_t i) { return stacks.part(segment.header()->sections[i].offset); },
+               [fd](const void* at, size_t bytes, uint64_t offset) { return write_all(fd, at, bytes, offset); }) &&
+           write_samples(desk, fd, reinterpret_cast<const Sample*>(stacks.part(kSamplesOffset)));
   });
   if (!good) raise(Note::k_snapshot_failed);
   return good;
@@ -203,9 +230,11 @@ bool save_replaced(int fd, const Header& earlier) {
                               sizeof earlier_path);
   const auto write_parts = [&](int to) {
     return each_used_part(
-        base, header, [base](uint32_t i) { return reinterpret_cast<const Slot*>(base + kSlotsOffset) + i; },
-        [base, &earlier](uint32_t i) { return base + earlier.sections[i].offset; },
-        [to](const void* part, size_t bytes, uint64_t offset) { return write_all(to, part, bytes, offset); });
+               base, header, [base](uint32_t i) { return reinterpret_cast<const Slot*>(base + kSlotsOffset) + i; },
+               [base, &earlier](uint32_t i) { return base + earlier.sections[i].offset; },
+               [to](const void* part, size_t bytes, uint64_t offset) { return write_all(to, part, bytes, offset); }) &&
+           write_samples(desks[kStart], to,
+                         reinterpret_cast<const Sample*>(base + earlier.sections[kSamplesSection].offset));
   };
   const bool none = earlier_path[0] == '\0';
   const bool good = told && (none || write_file(desks[kStart], earlier_path, write_parts));
