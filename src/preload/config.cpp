@@ -3,6 +3,7 @@
 #include "preload/config.h"
 
 #include "layout/signals.h"
+#include "layout/sizes.h"
 #include "preload/kernel.h"
 #include "preload/string_store.h"
 #include "preload/text.h"
@@ -29,26 +30,12 @@ bool parse_flag(bool& flag, const char* value) {
   return true;
 }
 
-bool parse_size(uint64_t& size, const char* value) {
-  uint64_t number;
-  if (!parse_number(value, number) || number == 0 || number > UINT64_MAX >> 32) return false;
-  constexpr char kUnits[] = {'K', 'M', 'G'};
-  for (unsigned i = 0; i < sizeof kUnits; ++i) {
-    if (*value != kUnits[i]) continue;
-    number <<= 10 * (i + 1);
-    ++value;
-  }
-  if (*value != '\0') return false;
-  size = number;
-  return true;
-}
-
 // One setter per option, named as in options.def.
 bool set_out(const char* value) { return config.out_set = keep_value(config.out, value, kLongestPath); }
 bool set_run_dir(const char* value) { return value[0] == '/' && keep_value(config.run_dir, value, kLongestPath); }
 bool set_label(const char* value) { return keep_value(config.label, value, kLongestLabel); }
 bool set_follow(const char* value) { return parse_flag(config.follow, value); }
-bool set_stacks(const char* value) { return parse_size(config.stacks, value); }
+bool set_stacks(const char* value) { return (config.stacks = parse_size(value)) != 0; }
 bool set_verbose(const char* value) { return parse_flag(config.verbose, value); }
 
 bool set_signal(const char* value) {

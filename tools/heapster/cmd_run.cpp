@@ -14,6 +14,7 @@
 
 #include "budget_options.h"
 #include "layout/signals.h"
+#include "layout/sizes.h"
 #include "reader/executable.h"
 #include "report/formats.h"
 #include "report/json.h"
@@ -30,6 +31,7 @@ namespace {
 struct Wishes {
   std::string output;
   std::string signal;
+  std::string stacks;
   std::string label;
   std::string run_directory;
   std::string allocator;
@@ -51,6 +53,8 @@ void add_options(CLI::App& application, Wishes& wishes) {
   application.add_flag("--json", wishes.json, "the report as JSON");
   application.add_flag("--threads", wishes.threads, "a table of the threads in the report");
   application.add_option("--signal", wishes.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
+  application.add_flag("--stacks{512K}", wishes.stacks,
+                       "sample stacks, one in so many bytes on average; 1: every allocation (HEAPSTER_STACKS)");
   application.add_flag("--no-follow", wishes.no_follow,
                        "do not measure children and exec'd programs (HEAPSTER_FOLLOW=0)");
   application.add_option("--label", wishes.label, "a name that the report carries along (HEAPSTER_LABEL)");
@@ -84,6 +88,9 @@ std::optional<reader::Error> refusal(const Wishes& wishes) {
   if (!wishes.signal.empty() && parse_signal(wishes.signal) < 0) {
     return reader::Error{fmt::format("--signal: no dump signal '{}'", wishes.signal)};
   }
+  if (!wishes.stacks.empty() && parse_size(wishes.stacks) == 0) {
+    return reader::Error{fmt::format("--stacks: '{}' is no size (a number, with K, M or G)", wishes.stacks)};
+  }
   if (!wishes.run_directory.empty() && wishes.run_directory[0] != '/') {
     return reader::Error{fmt::format("--run-dir: '{}' is not an absolute path", wishes.run_directory)};
   }
@@ -97,6 +104,7 @@ Environment environment_of(const Wishes& wishes, const std::string& preload) {
   };
   set("HEAPSTER_OUT", wishes.output);
   set("HEAPSTER_SIGNAL", wishes.signal);
+  set("HEAPSTER_STACKS", wishes.stacks);
   set("HEAPSTER_LABEL", wishes.label);
   set("HEAPSTER_RUN_DIR", wishes.run_directory);
   if (wishes.no_follow) set("HEAPSTER_FOLLOW", "0");
