@@ -87,6 +87,7 @@ Json to_json(const reader::Process& process) {
   const Identity& identity = process.identity;
   const bool is_root = identity.root_pid == 0;
   return {{"pid", identity.pid},
+          {"outer_pid", process.outer_pid != 0 ? Json(process.outer_pid) : Json(nullptr)},
           {"parent_pid", identity.parent_pid},
           {"uid", identity.uid},
           {"image", identity.image},
