@@ -42,8 +42,10 @@ Target find_target();
 // nothing the second time, or in a process that is not the segment's. Async-signal-safe.
 void finish();
 
-// Opens the hot path, once chunk headers are trusted.
+// The end of the headers' probation, either way; the first word counts, whichever thread it is from. Trust opens the
+// hot path.
 void trust_headers();
+void distrust_headers();
 
 // The program is about to restrict its system calls: prepares what needs one, and makes none from now
 // on. There is no snapshot at the end then; the segment stays and says it all.
