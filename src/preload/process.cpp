@@ -167,6 +167,7 @@ void note_coverage(const NextFacts& facts) {
     const bool by_executable = object_of(seen).base == object_of(executable).base;
     raise(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
   }
+  if (valgrind_takes_malloc()) raise(Note::k_allocator_before_us);
   if (facts.defines_new) raise(Note::k_new_bypasses_malloc);
   if (next.usable_size == nullptr) raise(Note::k_no_usable_size);
   if (!facts.is_libc) raise(Note::k_usable_size_called);

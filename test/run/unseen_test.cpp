@@ -10,7 +10,6 @@
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 
 #include "support/run.h"
 
@@ -55,16 +54,33 @@ INSTANTIATE_TEST_SUITE_P(Every, Unseen,
 TEST(UnseenBudget, IsNotKeptByWhatNobodyMeasured) {
   const Sandbox sandbox;
   EXPECT_EQ(sandbox.run({heapster_path(), "run", "--max-allocs", "1", program_path("seven_asan")}).exit_code, 7);
-  std::ofstream(sandbox.path("static.sh")) << "#!" << program_path("seven_static") << "\n";
   EXPECT_EQ(sandbox.run({heapster_path(), "run", "--max-allocs", "1", "/sbin/ldconfig", "-p"}).exit_code, 1);
+}
+
+// The program runs in there, with us loaded; its calls are redirected to valgrind, and nothing must look measured.
+TEST(Valgrind, TakesTheCallsAndTheReportSaysSo) {
+  const Sandbox sandbox;
+  const auto run_with = [&](const std::string& tool) {
+    return sandbox.run({heapster_path(), "run", "valgrind", "-q", "--tool=" + tool, program_path("subject"), "return"},
+                       {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
+  };
+  const Ended memcheck = run_with("memcheck");
+  EXPECT_EQ(memcheck.exit_code, 7) << memcheck.err;
+  EXPECT_EQ(memcheck.out, "");
+  EXPECT_THAT(memcheck.err, HasSubstr("coverage none"));
+  const Ended none = run_with("none");
+  EXPECT_EQ(none.exit_code, 7) << none.err;
+  EXPECT_THAT(none.err, HasSubstr("coverage full"));
 }
 
 TEST(UnseenParent, HasMeasuredChildren) {
   const Sandbox sandbox;
-  const Ended ended = sandbox.run({heapster_path(), "run", "valgrind", "-q", program_path("subject"), "return"},
-                                  {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
+  const Ended ended =
+      sandbox.run({heapster_path(), "run", program_path("seven_static"), "run", program_path("subject"), "return"},
+                  {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
   EXPECT_EQ(ended.exit_code, 7) << ended.err;
-  EXPECT_EQ(ended.out, "");
+  EXPECT_THAT(ended.err, HasSubstr("Descendants, 1 in all"));
+  EXPECT_THAT(ended.err, HasSubstr("subject"));
 }
 
 std::string states(const Sandbox& sandbox, const Words& before = {}) {
