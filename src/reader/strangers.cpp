@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <charconv>
 #include <tuple>
+#include <utility>
 
 #include "reader/find.h"
 #include "reader/proc.h"
@@ -71,13 +72,15 @@ std::vector<MappedSegment> mapped_segments(uint32_t pid) {
   return found;
 }
 
-const std::vector<Strangers::Stranger>& Strangers::all() {
+std::vector<Strangers::Stranger>& Strangers::all() {
   if (all_) return *all_;
   all_.emplace();
   const View ours = view_of("self").value_or(View{});
   for (const uint32_t pid : all_pids()) {
     const std::optional<View> view = view_of(std::to_string(pid));
-    if (view && *view != ours) all_->push_back({pid, view->pid_namespace});
+    if (!view || *view == ours) continue;
+    const bool elsewhere = view->mount_namespace != ours.mount_namespace || view->root != ours.root;
+    all_->push_back({.pid = pid, .pid_namespace = view->pid_namespace, .elsewhere = elsewhere, .start_ticks = {}});
   }
   return *all_;
 }
@@ -87,10 +90,12 @@ std::optional<uint32_t> Strangers::pid_of(const Identity& identity) {
   if (in_our_namespace(identity.pid_namespace)) {
     return start_ticks_of(identity.pid) == identity.start_ticks ? std::optional(identity.pid) : std::nullopt;
   }
-  for (const Stranger& stranger : all()) {
+  for (Stranger& stranger : all()) {
     const bool there = identity.pid_namespace == 0 || stranger.pid_namespace == identity.pid_namespace;
-    if (!there || inner_pid_of(stranger.pid) != identity.pid) continue;
-    if (identity.start_ticks == 0 || start_ticks_of(stranger.pid) == identity.start_ticks) return stranger.pid;
+    if (!there) continue;
+    if (!std::exchange(stranger.asked, true)) stranger.start_ticks = start_ticks_of(stranger.pid);
+    const bool then = identity.start_ticks == 0 || stranger.start_ticks == identity.start_ticks;
+    if (then && inner_pid_of(stranger.pid) == identity.pid) return stranger.pid;
   }
   return std::nullopt;
 }
@@ -98,6 +103,7 @@ std::optional<uint32_t> Strangers::pid_of(const Identity& identity) {
 std::vector<MappedSegment> Strangers::segments() {
   std::vector<MappedSegment> found;
   for (const Stranger& stranger : all()) {
+    if (!stranger.elsewhere) continue;
     for (MappedSegment& segment : mapped_segments(stranger.pid)) found.push_back(std::move(segment));
   }
   const auto same = [](const MappedSegment& a, const MappedSegment& b) {

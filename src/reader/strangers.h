@@ -28,15 +28,18 @@ class Strangers {
   // The number by which we know the process; nothing where it has ended, or lives where we cannot see it.
   std::optional<uint32_t> pid_of(const Identity& identity);
 
-  // The segments of all whose PID namespace, mount namespace or root is not ours, each once.
+  // The segments of all whose mount namespace or root is not ours, each once.
   std::vector<MappedSegment> segments();
 
  private:
   struct Stranger {
     uint32_t pid;
     uint64_t pid_namespace;
+    bool elsewhere;                       // its paths are not ours
+    std::optional<uint64_t> start_ticks;  // asked for when they are needed, and once
+    bool asked = false;
   };
-  const std::vector<Stranger>& all();
+  std::vector<Stranger>& all();
 
   std::optional<std::vector<Stranger>> all_;
 };
