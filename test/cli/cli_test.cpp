@@ -106,7 +106,7 @@ TEST_F(Cli, AClosedPipeEndsQuietly) {
 }
 
 TEST_F(Cli, ListTellsWhoIsThere) {
-  expect_says("list", "no measured process");
+  EXPECT_EQ(heapster("list").code, 0) << "there is nothing, but perhaps in some container";
   Segment alive = own_segment();
   const Mapping mapping(run_.write(segment_name(alive), alive.whole()));
   Segment dead = own_segment();
@@ -144,8 +144,7 @@ TEST_F(Cli, ListPassesOverWhatOthersPlanted) {
   std::filesystem::create_symlink("1-1-8", run_.path() + "/1-1-8");
   const Ran ran = heapster("list");
   EXPECT_EQ(ran.code, 0);
-  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 2) << ran.out;
-  EXPECT_NE(ran.out.find("running"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find(" " + std::to_string(getpid()) + "  running"), std::string::npos) << ran.out;
   for (const char* said : {"1-1-1: damaged", "1-1-2: ", "1-1-3: truncated", "1-1-4: not a heapster file",
                            "1-1-5: is a FIFO", "1-1-6: is a directory", "1-1-7: is a symbolic link"}) {
     EXPECT_NE(ran.err.find(said), std::string::npos) << said << " in " << ran.err;
