@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "preload/text.h"
+
 namespace heapster::preload {
 
 namespace {
@@ -26,7 +28,21 @@ int visit(dl_phdr_info* object, size_t, void* data) {
   return 0;
 }
 
+// valgrind's core comes with every tool; the others stand in for malloc.
+int visit_name(dl_phdr_info* object, size_t, void* data) {
+  const char* name = base_name(object->dlpi_name);
+  const bool takes_malloc = starts_with(name, "vgpreload_") && !starts_with(name, "vgpreload_core");
+  *static_cast<bool*>(data) = takes_malloc;
+  return takes_malloc ? 1 : 0;
+}
+
 }  // namespace
+
+bool valgrind_takes_malloc() {
+  bool found = false;
+  dl_iterate_phdr(visit_name, &found);
+  return found;
+}
 
 Object object_of(const void* address) {
   Search search = {reinterpret_cast<uintptr_t>(address), {nullptr, ""}};

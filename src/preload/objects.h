@@ -14,4 +14,7 @@ struct Object {
 
 Object object_of(const void* address);
 
+// Whether the program runs under a tool of valgrind's that redirects malloc, where no symbol shows it.
+bool valgrind_takes_malloc();
+
 }  // namespace heapster::preload

@@ -56,8 +56,8 @@ ForkBaseline baselines[kForksAtOnce];
 ForkBaseline own_look;  // of a child whose parent left it none
 
 void open_gate() {
-  gate.any = UINTPTR_MAX;
-  gate.fast = process.headers == Headers::kTrusted ? UINTPTR_MAX : 0;
+  store(gate.any, UINTPTR_MAX);
+  store(gate.fast, load(process.headers) == Headers::kTrusted ? UINTPTR_MAX : 0);
 }
 
 void close_gate() { gate = {}; }
@@ -90,9 +90,9 @@ void restart() {
 // The first call of a fork's child.
 void become_child() {
   const TryLock lock(becoming_child);
-  if (!lock || gate.any != 0) return;
-  if (process.silent) {
-    process.stage = Stage::kOff;
+  if (!lock || load(gate.any) != 0) return;
+  if (load(process.silent)) {
+    store(process.stage, Stage::kOff);
     return;
   }
   const ForkBaseline* baseline = nullptr;
@@ -104,13 +104,18 @@ void become_child() {
   segment.abandon();
   restart();
   if (approximate) raise(Note::k_baseline_approximate);
-  process.stage = Stage::kOff;
+  store(process.stage, Stage::kOff);
   process.pid = kernel::pid();
   process.started = coarse_time_of_kernel();
   if (!build_segment(origin)) return;
   memcpy(segment.at<Cell>(kLiveAtForkOffset), baseline->cells, sizeof baseline->cells);
-  process.stage = Stage::kCounting;
+  store(process.stage, Stage::kCounting);
   open_gate();
+}
+
+bool end_probation(Headers verdict) {
+  auto seen = Headers::kOnProbation;
+  return __atomic_compare_exchange(&process.headers, &seen, &verdict, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 void say(const char* what) {
@@ -138,6 +143,7 @@ void note_coverage(const NextFacts& facts) {
     const bool by_executable = object_of(seen).base == object_of(executable).base;
     raise(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
   }
+  if (valgrind_takes_malloc()) raise(Note::k_allocator_before_us);
   if (facts.defines_new) raise(Note::k_new_bypasses_malloc);
   if (next.usable_size == nullptr) raise(Note::k_no_usable_size);
   if (!facts.is_libc) raise(Note::k_usable_size_called);
@@ -155,7 +161,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
                                         const char* const* environment) {
   const KeepErrno keep;
   if (getauxval(AT_SECURE) != 0) {
-    process.stage = Stage::kOff;
+    store(process.stage, Stage::kOff);
     return;
   }
   const NextFacts facts = inspect_next();
@@ -167,11 +173,11 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
   gather_lasting_texts(argument_count, arguments, facts.path);
   note_coverage(facts);
   if (!build_segment({.start = Start::kFresh, .parent_pid = 0, .parent_ticks = 0, .at_fork = {}})) {
-    process.stage = Stage::kOff;
+    store(process.stage, Stage::kOff);
     return;
   }
   watch_ends();
-  process.stage = Stage::kCounting;
+  store(process.stage, Stage::kCounting);
   open_gate();
   start_threads();
   install_dump_signal(config.signal);
@@ -182,7 +188,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
 
 void before_fork() {
   // A child that has made no call yet keeps what its parent left it, for its own children.
-  if (process.stage != Stage::kCounting || gate.any == 0) return;
+  if (load(process.stage) != Stage::kCounting || load(gate.any) == 0) return;
   for (uint32_t i = 0; i < kForksAtOnce && thread_state.baseline == 0; ++i) {
     if (__atomic_exchange_n(&baselines[i].taken, 1u, __ATOMIC_ACQUIRE) != 0) continue;
     add_up(baselines[i]);
@@ -191,7 +197,7 @@ void before_fork() {
 }
 
 void after_fork_in_parent() {
-  if (thread_state.baseline == 0 || gate.any == 0) return;
+  if (thread_state.baseline == 0 || load(gate.any) == 0) return;
   __atomic_store_n(&baselines[thread_state.baseline - 1].taken, 0u, __ATOMIC_RELEASE);
   thread_state.baseline = 0;
 }
@@ -205,12 +211,15 @@ void after_fork_in_child() {
 }
 
 void trust_headers() {
-  process.headers = Headers::kTrusted;
-  if (gate.any != 0) open_gate();
+  if (end_probation(Headers::kTrusted) && load(gate.any) != 0) open_gate();
+}
+
+void distrust_headers() {
+  if (end_probation(Headers::kNotTrusted)) raise(Note::k_usable_size_called);
 }
 
 Target find_target() {
-  switch (process.stage) {
+  switch (load(process.stage)) {
     case Stage::kOff:
       return {nullptr, false};
     case Stage::kEarly:
@@ -218,16 +227,18 @@ Target find_target() {
     case Stage::kCounting:
       break;
   }
-  if (gate.any == 0) become_child();
-  if (gate.any == 0) return process.stage == Stage::kOff ? Target{nullptr, false} : early_target();
+  if (load(gate.any) == 0) become_child();
+  if (load(gate.any) == 0) return load(process.stage) == Stage::kOff ? Target{nullptr, false} : early_target();
   return claim_target();
 }
 
 void fall_silent() {
-  if (process.stage != Stage::kCounting || gate.any == 0 || process.silent || process.pid != kernel::pid()) return;
+  if (load(process.stage) != Stage::kCounting || load(gate.any) == 0 || load(process.silent) ||
+      process.pid != kernel::pid())
+    return;
   refresh_names();
   prepare_sharing();
-  process.silent = true;
+  store(process.silent, true);
 }
 
 namespace {
@@ -245,7 +256,9 @@ void await_the_other() {
 }  // namespace
 
 void finish() {
-  if (process.stage != Stage::kCounting || gate.any == 0 || process.silent || process.pid != kernel::pid()) return;
+  if (load(process.stage) != Stage::kCounting || load(gate.any) == 0 || load(process.silent) ||
+      process.pid != kernel::pid())
+    return;
   if (__atomic_exchange_n(&finished, uint32_t{kFinishing}, __ATOMIC_ACQ_REL) != kNotFinished) {
     await_the_other();
     return;

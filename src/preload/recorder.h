@@ -55,10 +55,10 @@ HEAPSTER_COLD void step_and_free(Shard* shard, void* block);
 
 // The thread's shard, and the same where it may be written to without asking for usable sizes.
 inline Shard* own_shard() {
-  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & gate.any);
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.any));
 }
 HEAPSTER_HOT Shard* fast_shard() {
-  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & gate.fast);
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.fast));
 }
 
 template <typename Writer>
@@ -73,7 +73,7 @@ HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   Writer::add(shard->net, static_cast<int64_t>(by));
   const int64_t net = load(shard->net);
   if (HEAPSTER_UNLIKELY(net > load(shard->ceiling))) {
-    if (gate.several != 0) return true;
+    if (glance(gate.several) != 0) return true;
     Writer::raise(shard->ceiling, net);
   }
   return Writer::take(shard->countdown, static_cast<int64_t>(by));

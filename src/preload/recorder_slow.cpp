@@ -51,9 +51,8 @@ void prove_headers(const void* block, uint64_t usable) {
   const uint64_t field = chunk_size_field(block);
   if ((field & kChunkMmapped) != 0) return;
   if (usable_of_chunk(field) != usable) {
-    process.headers = Headers::kNotTrusted;
-    raise(Note::k_usable_size_called);
-  } else if (++agreed >= kProof) {
+    distrust_headers();
+  } else if (__atomic_add_fetch(&agreed, 1u, __ATOMIC_RELAXED) >= kProof) {
     trust_headers();
   }
 }
@@ -76,7 +75,7 @@ void* alloc_slow(void* block, size_t size) {
   with_target([&]<typename Writer>(Shard* shard) {
     if (count_alloc<Writer>(shard, block, size, usable)) step(shard);
   });
-  if (process.headers == Headers::kOnProbation) prove_headers(block, usable);
+  if (load(process.headers) == Headers::kOnProbation) prove_headers(block, usable);
   return block;
 }
 

@@ -192,6 +192,7 @@ TEST_F(HeapsterRun, PassesSignalsOn) {
   background.send(SIGUSR1);
   EXPECT_TRUE(eventually([&] { return sandbox_.snapshots().size() == 1; })) << "a dump of the program";
   background.send(SIGTERM);
+  EXPECT_EQ(background.line(), "") << "its end, before that of its input could be another reason";
   EXPECT_EQ(background.wait().exit_code, 128 + SIGTERM);
 }
 

@@ -174,11 +174,31 @@ bool judge(const reader::Snapshot& snapshot, const report::Budgets& budgets) {
   return broken->empty();
 }
 
-// Reports what was collected; the exit status of the whole.
-int tell(const Collector& collected, const Places& places, const Wishes& wishes, const Ended& ended) {
+std::string unseen_text(const reader::Unseen& unseen) {
+  switch (unseen.fate) {
+    case reader::Fate::kLoaded:
+      return unseen.why + ": nothing of it will be seen";
+    case reader::Fate::kIgnored:
+      return unseen.why + ": it runs without libheapster.so";
+    case reader::Fate::kRefused:
+      break;
+  }
+  return unseen.why + ": it runs without libheapster.so, and so do its children";
+}
+
+void tell_of_descendants(const Collector& collected) {
+  report::Report report{.title = "nothing of the program itself"};
+  report.sections.push_back({.title = fmt::format("Descendants, {} in all", collected.descendants()),
+                             .table = family_table(collected.families())});
+  fmt::print(stderr, "{}", report::render_text(report, look_of(STDERR_FILENO)));
+}
+
+// Reports what was collected; the exit status of the whole. `expected`: that nothing is seen has been said.
+int tell(const Collector& collected, const Places& places, const Wishes& wishes, const Ended& ended, bool expected) {
   for (const std::string& trouble : collected.troubles()) say(trouble);
   if (collected.images().empty()) {
-    say("nothing was measured: the program did not load libheapster.so, or ended before it could");
+    if (!expected) say("nothing was measured: the program did not load libheapster.so, or ended before it could");
+    if (collected.descendants() != 0 && !wishes.quiet && !wishes.json) tell_of_descendants(collected);
     return ended.status == 0 && wishes.budgets.any() ? kNo : ended.status;
   }
   const reader::Snapshot& snapshot = collected.images().back().snapshot;
@@ -212,16 +232,19 @@ Outcome cmd_run(const Arguments& arguments) {
   if (!allocator) return allocator.error();
   const auto list = preload_list(*preload, *allocator);
   if (!list) return list.error();
-  if (const auto why = reader::why_unseen(*program)) say(*why + ": nothing of it will be seen");
+  const auto unseen = reader::why_unseen(*program);
+  if (unseen) say(unseen_text(*unseen));
+  const bool refused_preload = unseen && unseen->fate == reader::Fate::kRefused;
 
   Supervisor supervisor;
-  const auto child = supervisor.start(*program, *command, environment_of(wishes, *list));
+  const auto child =
+      supervisor.start(*program, *command, refused_preload ? Environment() : environment_of(wishes, *list));
   if (!child) return child.error();
   const Places places = places_of(wishes, *program, *child);
   Collector collector(*child, places);
   const Ended ended = supervisor.wait(*child, [&] { collector.drain(); });
   collector.finish();
-  return tell(collector, places, wishes, ended);
+  return tell(collector, places, wishes, ended, unseen && unseen->fate != reader::Fate::kLoaded);
 }
 
 }  // namespace heapster::tool
