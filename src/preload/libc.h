@@ -13,6 +13,8 @@
 extern "C" {
 void* dlsym(void* handle, const char* name);
 char* dlerror();
+void* dlopen(const char* path, int mode);
+int dlclose(void* handle);
 unsigned long getauxval(unsigned long type);
 const char* gnu_get_libc_version();
 

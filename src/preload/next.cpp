@@ -141,6 +141,11 @@ size_t usable_size(void* block) {
   return next.usable_size != nullptr ? next.usable_size(block) : 0;
 }
 
+const void* home_of_next() {
+  if (load(next.malloc) == boot_malloc) resolve();
+  return object_of(address(next.malloc)).base;
+}
+
 NextFacts inspect_next() {
   if (next.usable_size == nullptr) resolve();
   NextFacts facts{};
@@ -150,7 +155,7 @@ NextFacts inspect_next() {
   facts.is_libc = same_object(home, address(gnu_get_libc_version)) && same_object(home, address(next.free)) &&
                   same_object(home, address(next.realloc)) && same_object(home, address(next.posix_memalign));
   if (!facts.is_libc) {
-    const void* operator_new = dlsym(kDefault, "_Znwm");
+    const void* operator_new = dlsym(kNext, "_Znwm");
     if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up
     facts.defines_new = operator_new != nullptr && same_object(home, operator_new);
   }

@@ -14,4 +14,8 @@ struct Object {
 
 Object object_of(const void* address);
 
+// Whether any object but this one asks for a C++ library: only then is there anybody to call operator
+// new. (An allocator may ask for one for its own operator's sake.)
+bool speaks_cplusplus(const void* but);
+
 }  // namespace heapster::preload

@@ -101,6 +101,23 @@ bool find_baseline(const ForkBaseline*& found) {
   return thread_state.baseline == 0;
 }
 
+// Notes about the next allocator hold for a fork's child as well.
+constinit uint64_t lasting_notes = 0;
+
+void raise_lasting(Note note) {
+  raise(note);
+  lasting_notes |= uint64_t{1} << static_cast<uint32_t>(note);
+}
+
+void raise_lasting_again() {
+  for (uint32_t i = 0; i < kMaxNotes; ++i) {
+    if ((lasting_notes >> i & 1) != 0) raise(static_cast<Note>(i));
+  }
+}
+
+// Set while the next allocator's operator new goes past us, but nobody is there to call it.
+constinit bool awaiting_cplusplus = false;
+
 // What the parent's other threads were at when it forked is nothing to the child.
 void restart() {
   restart_threads();
@@ -127,6 +144,8 @@ void become_child() {
                       .at_fork = baseline->sums};
   segment.abandon();
   restart();
+  raise_lasting_again();
+  awaiting_cplusplus = false;
   if (approximate) raise(Note::k_baseline_approximate);
   process.stage = Stage::kOff;
   process.pid = kernel::pid();
@@ -147,7 +166,17 @@ void say(const char* what) {
   kernel::write(2, line, text.size());
 }
 
-void on_exit(void*) { finish(); }
+void note_bypassed_new() {
+  awaiting_cplusplus = !speaks_cplusplus(home_of_next());
+  if (!awaiting_cplusplus) raise_lasting(Note::k_new_bypasses_malloc);
+}
+
+// The program may have loaded a C++ plugin meanwhile. A fork's child does not look: whoever held the
+// loader's lock at the fork is not there to release it.
+void on_exit(void*) {
+  if (awaiting_cplusplus && process.pid == kernel::pid() && !process.silent) note_bypassed_new();
+  finish();
+}
 
 void report_option(const char* assignment, bool accepted) {
   constexpr size_t kLongestOption = 120;
@@ -160,11 +189,11 @@ void note_coverage(const NextFacts& facts) {
   if (seen != own_malloc()) {
     const void* executable = reinterpret_cast<const void*>(getauxval(AT_PHDR));
     const bool by_executable = object_of(seen).base == object_of(executable).base;
-    raise(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
+    raise_lasting(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
   }
-  if (facts.defines_new) raise(Note::k_new_bypasses_malloc);
-  if (next.usable_size == nullptr) raise(Note::k_no_usable_size);
-  if (!facts.is_libc) raise(Note::k_usable_size_called);
+  if (facts.defines_new && !counts_operators) note_bypassed_new();
+  if (next.usable_size == nullptr) raise_lasting(Note::k_no_usable_size);
+  if (!facts.is_libc) raise_lasting(Note::k_usable_size_called);
   if (early_arena.used()) raise(Note::k_arena_used);
 }
 

@@ -8,8 +8,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <sstream>
 
@@ -56,29 +59,52 @@ bool has_header(Elf* elf, GElf_Word type) {
   return false;
 }
 
-bool table_defines_malloc(Elf* elf, Elf_Scn* section, const GElf_Shdr& header) {
+void look_into_table(Elf* elf, Elf_Scn* section, const GElf_Shdr& header, Definitions& found) {
   Elf_Data* data = elf_getdata(section, nullptr);
-  if (data == nullptr || header.sh_entsize == 0) return false;
+  if (data == nullptr || header.sh_entsize == 0) return;
   for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
     GElf_Sym symbol;
-    if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return false;
+    if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return;
     if (symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
     if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
     const char* name = elf_strptr(elf, header.sh_link, symbol.st_name);
-    if (name != nullptr && std::strcmp(name, "malloc") == 0) return true;
+    if (name == nullptr) continue;
+    found.malloc |= std::strcmp(name, "malloc") == 0;
+    found.operator_new |= std::strcmp(name, "_Znwm") == 0;
   }
-  return false;
 }
 
-// Exported or not: the program's own calls go to its own malloc either way.
-bool defines_malloc(Elf* elf) {
+// What the symbol tables of these types define.
+Definitions look_into(Elf* elf, std::initializer_list<GElf_Word> types) {
+  Definitions found;
   for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr) continue;
-    if (header.sh_type != SHT_DYNSYM && header.sh_type != SHT_SYMTAB) continue;
-    if (table_defines_malloc(elf, section, header)) return true;
+    if (std::find(types.begin(), types.end(), header.sh_type) == types.end()) continue;
+    look_into_table(elf, section, header, found);
   }
-  return false;
+  return found;
+}
+
+using ElfHandle = std::unique_ptr<Elf, int (*)(Elf*)>;
+
+ElfHandle open_elf(int fd) {
+  elf_version(EV_CURRENT);
+  return {elf_begin(fd, ELF_C_READ, nullptr), elf_end};
+}
+
+// The dynamic linker that an executable asks for.
+std::string loader_named_by(Elf* elf, int fd) {
+  size_t count = 0;
+  elf_getphdrnum(elf, &count);
+  for (size_t i = 0; i < count; ++i) {
+    GElf_Phdr header;
+    if (gelf_getphdr(elf, static_cast<int>(i), &header) == nullptr || header.p_type != PT_INTERP) continue;
+    std::string path(std::min<size_t>(header.p_filesz, PATH_MAX), '\0');
+    const ssize_t size = pread(fd, path.data(), path.size(), static_cast<off_t>(header.p_offset));
+    return {path.c_str(), strnlen(path.c_str(), size > 0 ? static_cast<size_t>(size) : 0)};
+  }
+  return {};
 }
 
 // Programs that gain rights at exec are started without preloads.
@@ -91,15 +117,15 @@ bool gains_rights(const std::string& path) {
 }
 
 std::optional<std::string> why_elf_unseen(int fd) {
-  elf_version(EV_CURRENT);
-  const std::unique_ptr<Elf, int (*)(Elf*)> elf(elf_begin(fd, ELF_C_READ, nullptr), elf_end);
+  const ElfHandle elf = open_elf(fd);
   GElf_Ehdr header;
   if (elf == nullptr || elf_kind(elf.get()) != ELF_K_ELF || gelf_getehdr(elf.get(), &header) == nullptr) return {};
   if (header.e_machine != kOurMachine || gelf_getclass(elf.get()) != ELFCLASS64) {
     return "is built for another architecture";
   }
   if (!has_header(elf.get(), PT_INTERP)) return "is statically linked";
-  if (defines_malloc(elf.get())) return "defines malloc itself";
+  // Exported or not: the program's own calls go to its own malloc either way.
+  if (look_into(elf.get(), {SHT_DYNSYM, SHT_SYMTAB}).malloc) return "defines malloc itself";
   return {};
 }
 
@@ -138,6 +164,28 @@ std::optional<std::string> why_unseen(const std::string& path) {
     program = interpreter;
   }
   return {};
+}
+
+Loader loader_of(const std::string& path) {
+  std::string program = path;
+  for (int i = 0; i < kMostInterpreters; ++i) {
+    const OpenFile file(program);
+    if (file.fd() < 0) break;
+    const std::string interpreter = interpreter_of(file.fd());
+    if (interpreter.empty()) {
+      const ElfHandle elf = open_elf(file.fd());
+      return {program, elf != nullptr ? loader_named_by(elf.get(), file.fd()) : ""};
+    }
+    program = interpreter;
+  }
+  return {program, ""};
+}
+
+Definitions definitions_of(const std::string& path) {
+  const OpenFile file(path);
+  if (file.fd() < 0) return {};
+  const ElfHandle elf = open_elf(file.fd());
+  return elf != nullptr ? look_into(elf.get(), {SHT_DYNSYM}) : Definitions{};
 }
 
 }  // namespace heapster::reader

@@ -20,4 +20,19 @@ Result<std::string> find_program(const std::string& word);
 // interpreter. A file that is no ELF file is left to the kernel's judgement.
 std::optional<std::string> why_unseen(const std::string& path);
 
+// The ELF file that runs for a program (a script's interpreter), and the dynamic linker that it names;
+// that is empty where it names none.
+struct Loader {
+  std::string binary;
+  std::string loader;
+};
+Loader loader_of(const std::string& path);
+
+// What a shared object exports of what an allocator may define.
+struct Definitions {
+  bool malloc = false;
+  bool operator_new = false;
+};
+Definitions definitions_of(const std::string& path);
+
 }  // namespace heapster::reader

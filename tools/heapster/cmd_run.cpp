@@ -206,13 +206,14 @@ Outcome cmd_run(const Arguments& arguments) {
   if (!command) return command.error();
   const auto program = reader::find_program(command->front());
   if (!program) return program.error();
-  const auto preload = find_preload();
-  if (!preload) return preload.error();
   const auto allocator = wishes.allocator.empty() ? reader::Result<std::string>("") : find_allocator(wishes.allocator);
   if (!allocator) return allocator.error();
+  const auto why = reader::why_unseen(*program);
+  const auto preload = find_preload(!why && brings_own_new(*program, *allocator));
+  if (!preload) return preload.error();
   const auto list = preload_list(*preload, *allocator);
   if (!list) return list.error();
-  if (const auto why = reader::why_unseen(*program)) say(*why + ": nothing of it will be seen");
+  if (why) say(*why + ": nothing of it will be seen");
 
   Supervisor supervisor;
   const auto child = supervisor.start(*program, *command, environment_of(wishes, *list));
