@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/dynamic_section.h"
+
 namespace heapster::preload {
 
 namespace {
@@ -32,24 +34,6 @@ bool starts_with(const char* text, const char* start) {
   return *start == '\0';
 }
 
-const ElfW(Dyn) * dynamic_section_of(const dl_phdr_info& object) {
-  for (int i = 0; i < object.dlpi_phnum; ++i) {
-    const auto& header = object.dlpi_phdr[i];
-    if (header.p_type == PT_DYNAMIC) return reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + header.p_vaddr);
-  }
-  return nullptr;
-}
-
-// Its strings; the loader has turned the section's offsets into addresses, but not in the vDSO.
-const char* strings_of(const dl_phdr_info& object, const ElfW(Dyn) * section) {
-  for (; section->d_tag != DT_NULL; ++section) {
-    if (section->d_tag != DT_STRTAB) continue;
-    const uintptr_t at = section->d_un.d_ptr;
-    return reinterpret_cast<const char*>(at < object.dlpi_addr ? object.dlpi_addr + at : at);
-  }
-  return nullptr;
-}
-
 struct Question {
   const void* but;
   bool answer;
@@ -57,14 +41,13 @@ struct Question {
 
 int needs_cplusplus(dl_phdr_info* object, size_t, void* data) {
   auto* question = static_cast<Question*>(data);
-  const ElfW(Dyn)* section = dynamic_section_of(*object);
-  if (object->dlpi_phdr == question->but || section == nullptr) return 0;
-  const char* strings = strings_of(*object, section);
-  for (; strings != nullptr && section->d_tag != DT_NULL; ++section) {
-    if (section->d_tag != DT_NEEDED) continue;
-    const char* needed = strings + section->d_un.d_val;
-    question->answer |= starts_with(needed, "libstdc++.so") || starts_with(needed, "libc++.so");
-  }
+  if (object->dlpi_phdr == question->but) return 0;
+  const DynamicSection section(*object);
+  const char* strings = section.pointer<char>(DT_STRTAB);
+  section.each([&](int64_t tag, uint64_t value) {
+    if (tag != DT_NEEDED || strings == nullptr) return;
+    question->answer |= starts_with(strings + value, "libstdc++.so") || starts_with(strings + value, "libc++.so");
+  });
   return question->answer ? 1 : 0;
 }
 

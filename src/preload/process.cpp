@@ -14,6 +14,7 @@
 #include <elf.h>
 #include <time.h>
 
+#include "preload/bindings.h"
 #include "preload/clock.h"
 #include "preload/config.h"
 #include "preload/dump_signal.h"
@@ -117,6 +118,7 @@ void raise_lasting_again() {
 
 // Set while the next allocator's operator new goes past us, but nobody is there to call it.
 constinit bool awaiting_cplusplus = false;
+constinit bool forked = false;
 
 // What the parent's other threads were at when it forked is nothing to the child.
 void restart() {
@@ -145,7 +147,7 @@ void become_child() {
   segment.abandon();
   restart();
   raise_lasting_again();
-  awaiting_cplusplus = false;
+  forked = true;
   if (approximate) raise(Note::k_baseline_approximate);
   process.stage = Stage::kOff;
   process.pid = kernel::pid();
@@ -171,10 +173,16 @@ void note_bypassed_new() {
   if (!awaiting_cplusplus) raise_lasting(Note::k_new_bypasses_malloc);
 }
 
-// The program may have loaded a C++ plugin meanwhile. A fork's child does not look: whoever held the
-// loader's lock at the fork is not there to release it.
+// What the program loaded meanwhile may be out of our reach. A fork's child does not look: whoever held
+// the loader's lock at the fork is not there to release it.
+void note_latecomers() {
+  if (forked || process.pid != kernel::pid()) return;
+  if (awaiting_cplusplus) note_bypassed_new();
+  if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
+}
+
 void on_exit(void*) {
-  if (awaiting_cplusplus && process.pid == kernel::pid() && !process.silent) note_bypassed_new();
+  note_latecomers();
   finish();
 }
 
@@ -223,6 +231,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
     process.stage = Stage::kOff;
     return;
   }
+  remember_loaded();
   watch_ends();
   process.stage = Stage::kCounting;
   open_gate();
@@ -282,6 +291,7 @@ void finish() {
   const KeepErrno keep;
   gather_early();
   refresh_names();
+  if (has_other_namespaces()) raise(Note::k_other_namespace);
   finish_publishing();
   Header* header = segment.header();
   stamp(header->ending);

@@ -104,6 +104,30 @@ TEST(OperatorsOfAPlugin, AreNoticedByThePlainLibrary) {
   EXPECT_EQ(coverage(snapshot_of(busy, over(preload_path(), "libmimalloc.so.2"))).verdict, "partial");
 }
 
+// What a plugin allocates out of our reach is not counted, and the verdict says so.
+TEST(CallsOutOfReach, AreToldOfADeeplyBoundPlugin) {
+  for (const std::string& preload : {preload_path(), new_preload_path()}) {
+    const auto snapshot =
+        snapshot_of({program_path("plugin_host"), program_path("libplugin.so"), "100", "deep"}, over(preload, ""));
+    EXPECT_EQ(coverage(snapshot).verdict, "partial");
+    EXPECT_TRUE(has_note(snapshot, "bound_elsewhere"));
+  }
+}
+
+TEST(CallsOutOfReach, AreToldOfAnotherNamespace) {
+  const auto snapshot = snapshot_of({program_path("plugin_host"), program_path("libplugin.so"), "100", "namespace"},
+                                    over(preload_path(), ""));
+  EXPECT_EQ(coverage(snapshot).verdict, "partial");
+  EXPECT_TRUE(has_note(snapshot, "other_namespace"));
+}
+
+TEST(CallsOutOfReach, AreNotToldOfAnOrdinaryPlugin) {
+  const auto snapshot =
+      snapshot_of({program_path("plugin_host"), program_path("libplugin.so"), "100"}, over(preload_path(), ""));
+  EXPECT_EQ(coverage(snapshot).verdict, "full");
+  EXPECT_GE(figure(snapshot, "alloc_count"), 100);
+}
+
 // heapster-run takes the library that the allocator asks for: by its option, from LD_PRELOAD, or where
 // nobody asks for one.
 class RunOverAny : public testing::Test {
