@@ -15,6 +15,7 @@
 #include <initializer_list>
 #include <memory>
 #include <sstream>
+#include <string_view>
 
 namespace heapster::reader {
 
@@ -59,30 +60,38 @@ bool has_header(Elf* elf, GElf_Word type) {
   return false;
 }
 
-void look_into_table(Elf* elf, Elf_Scn* section, const GElf_Shdr& header, Definitions& found) {
+// Calls visit(name) for each function that a symbol table defines, for others or (local) itself.
+template <typename Visit>
+void each_function(Elf* elf, Elf_Scn* section, const GElf_Shdr& header, bool local, Visit visit) {
   Elf_Data* data = elf_getdata(section, nullptr);
   if (data == nullptr || header.sh_entsize == 0) return;
   for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
     GElf_Sym symbol;
     if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return;
     if (symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
-    if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
+    if (!local && GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
     const char* name = elf_strptr(elf, header.sh_link, symbol.st_name);
-    if (name == nullptr) continue;
-    found.malloc |= std::strcmp(name, "malloc") == 0;
-    found.operator_new |= std::strcmp(name, "_Znwm") == 0;
+    if (name != nullptr) visit(std::string_view(name));
   }
 }
 
-// What the symbol tables of these types define.
-Definitions look_into(Elf* elf, std::initializer_list<GElf_Word> types) {
-  Definitions found;
+// The same for the symbol tables of these types.
+template <typename Visit>
+void each_function(Elf* elf, std::initializer_list<GElf_Word> types, bool local, Visit visit) {
   for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr) continue;
     if (std::find(types.begin(), types.end(), header.sh_type) == types.end()) continue;
-    look_into_table(elf, section, header, found);
+    each_function(elf, section, header, local, visit);
   }
+}
+
+Definitions look_into(Elf* elf, std::initializer_list<GElf_Word> types) {
+  Definitions found;
+  each_function(elf, types, false, [&](std::string_view name) {
+    found.malloc |= name == "malloc";
+    found.operator_new |= name == "_Znwm";
+  });
   return found;
 }
 
@@ -179,6 +188,18 @@ Loader loader_of(const std::string& path) {
     program = interpreter;
   }
   return {program, ""};
+}
+
+std::string embedded_allocator(const std::string& path) {
+  static constexpr std::string_view kNames[] = {"_rjem_malloc", "je_malloc", "mi_malloc", "tc_malloc", "rpmalloc"};
+  const OpenFile file(loader_of(path).binary);
+  const ElfHandle elf = open_elf(file.fd());
+  std::string found;
+  if (file.fd() < 0 || elf == nullptr) return found;
+  each_function(elf.get(), {SHT_DYNSYM, SHT_SYMTAB}, true, [&](std::string_view name) {
+    if (std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames)) found = name;
+  });
+  return found;
 }
 
 Definitions definitions_of(const std::string& path) {

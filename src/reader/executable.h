@@ -20,6 +20,10 @@ Result<std::string> find_program(const std::string& word);
 // interpreter. A file that is no ELF file is left to the kernel's judgement.
 std::optional<std::string> why_unseen(const std::string& path);
 
+// The name of an allocator's function that is linked into the program itself, as a Rust program's
+// jemalloc is: what such an allocator serves is not seen. Empty where none is known, or it is stripped.
+std::string embedded_allocator(const std::string& path);
+
 // The ELF file that runs for a program (a script's interpreter), and the dynamic linker that it names;
 // that is empty where it names none.
 struct Loader {

@@ -158,6 +158,15 @@ INSTANTIATE_TEST_SUITE_P(Allocators, RunOver, testing::Values("jemalloc", "mimal
 TEST_F(RunOverAny, APreloadedOne) { expect_all_seen(run({kForms, "40"}, {{"LD_PRELOAD", "libjemalloc.so.2"}})); }
 TEST_F(RunOverAny, Libc) { expect_all_seen(run({kForms, "40"})); }
 
+// Only the symbols of the program tell of an allocator that is linked into it.
+TEST_F(RunOverAny, AnEmbeddedAllocator) {
+  const Ended ended = sandbox_.run({heapster_path(), "run", "-o", "none", program_path("embedded")},
+                                   {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_THAT(ended.err, testing::HasSubstr("coverage partial"));
+  EXPECT_THAT(ended.err, testing::HasSubstr("mi_malloc"));
+}
+
 // A heapster of an outer heapster-run makes way for the inner one's.
 TEST_F(RunOverAny, AnotherHeapster) {
   expect_all_seen(
