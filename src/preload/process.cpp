@@ -176,7 +176,7 @@ void note_bypassed_new() {
 // What the program loaded meanwhile may be out of our reach. A fork's child does not look: whoever held
 // the loader's lock at the fork is not there to release it.
 void note_latecomers() {
-  if (forked || process.pid != kernel::pid()) return;
+  if (forked || process.silent || process.pid != kernel::pid()) return;
   if (awaiting_cplusplus) note_bypassed_new();
   if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
 }
