@@ -12,7 +12,6 @@
 #include <initializer_list>
 
 #include "preload/dynamic_section.h"
-#include "preload/libc.h"
 #include "preload/objects.h"
 #include "preload/process.h"
 
@@ -26,19 +25,27 @@ struct Loaded {
 };
 constinit Loaded at_start = {};
 constinit const r_debug* debug = nullptr;
+constinit const void* executable = nullptr;
 
 // The executable comes first, and its dynamic section says where the loader keeps its list.
 int count_object(dl_phdr_info* object, size_t, void* data) {
   auto* loaded = static_cast<Loaded*>(data);
-  if (loaded->count++ == 0) debug = DynamicSection(*object).pointer<r_debug>(DT_DEBUG);
+  if (loaded->count++ == 0) {
+    executable = object->dlpi_phdr;
+    debug = DynamicSection(*object).pointer<r_debug>(DT_DEBUG);
+  }
   loaded->adds = object->dlpi_adds;
   return 0;
 }
 
+bool same_text(const char* a, const char* b) {
+  while (*a != '\0' && *a == *b) ++a, ++b;
+  return *a == *b;
+}
+
 bool is_one_of_ours(const char* name) {
   for (const char* each : {"malloc", "calloc", "realloc", "free"}) {
-    const size_t size = strlen(each) + 1;
-    if (name[0] == each[0] && memcmp(name, each, size) == 0) return true;
+    if (same_text(name, each)) return true;
   }
   return false;
 }
@@ -47,9 +54,7 @@ bool is_one_of_ours(const char* name) {
 // (which may have a malloc of its own, and then that is said already).
 bool leads_elsewhere(const void* target, const dl_phdr_info& object) {
   const void* home = object_of(target).base;
-  const void* executable = reinterpret_cast<const void*>(getauxval(AT_PHDR));
-  return home != nullptr && home != object.dlpi_phdr && home != object_of(own_malloc()).base &&
-         home != object_of(executable).base;
+  return home != nullptr && home != object.dlpi_phdr && home != object_of(own_malloc()).base && home != executable;
 }
 
 bool calls_elsewhere(const dl_phdr_info& object) {
