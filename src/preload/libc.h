@@ -14,6 +14,8 @@ extern "C" {
 void* dlsym(void* handle, const char* name);
 void* dlvsym(void* handle, const char* name, const char* version);
 char* dlerror();
+void* dlopen(const char* path, int mode);
+int dlclose(void* handle);
 unsigned long getauxval(unsigned long type);
 const char* gnu_get_libc_version();
 

@@ -4,8 +4,10 @@
 
 #include <link.h>
 
+#include <cstddef>
 #include <cstdint>
 
+#include "preload/dynamic_section.h"
 #include "preload/text.h"
 
 namespace heapster::preload {
@@ -36,12 +38,35 @@ int visit_name(dl_phdr_info* object, size_t, void* data) {
   return takes_malloc ? 1 : 0;
 }
 
+struct Question {
+  const void* but;
+  bool answer;
+};
+
+int needs_cplusplus(dl_phdr_info* object, size_t, void* data) {
+  auto* question = static_cast<Question*>(data);
+  if (object->dlpi_phdr == question->but) return 0;
+  const DynamicSection section(*object);
+  const char* strings = section.pointer<char>(DT_STRTAB);
+  section.each([&](int64_t tag, uint64_t value) {
+    if (tag != DT_NEEDED || strings == nullptr) return;
+    question->answer |= starts_with(strings + value, "libstdc++.so") || starts_with(strings + value, "libc++.so");
+  });
+  return question->answer ? 1 : 0;
+}
+
 }  // namespace
 
 bool valgrind_takes_malloc() {
   bool found = false;
   dl_iterate_phdr(visit_name, &found);
   return found;
+}
+
+bool speaks_cplusplus(const void* but) {
+  Question question = {but, false};
+  dl_iterate_phdr(needs_cplusplus, &question);
+  return question.answer;
 }
 
 Object object_of(const void* address) {

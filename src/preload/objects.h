@@ -17,4 +17,8 @@ Object object_of(const void* address);
 // Whether the program runs under a tool of valgrind's that redirects malloc, where no symbol shows it.
 bool valgrind_takes_malloc();
 
+// Whether any object but this one asks for a C++ library: only then is there anybody to call operator
+// new. (An allocator may ask for one for its own operator's sake.)
+bool speaks_cplusplus(const void* but);
+
 }  // namespace heapster::preload

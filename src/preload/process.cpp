@@ -14,6 +14,7 @@
 #include <elf.h>
 #include <time.h>
 
+#include "preload/bindings.h"
 #include "preload/clock.h"
 #include "preload/config.h"
 #include "preload/dump_signal.h"
@@ -77,6 +78,24 @@ bool find_baseline(const ForkBaseline*& found) {
   return thread_state.baseline == 0;
 }
 
+// Notes about the next allocator hold for a fork's child as well.
+constinit uint64_t lasting_notes = 0;
+
+void raise_lasting(Note note) {
+  raise(note);
+  lasting_notes |= uint64_t{1} << static_cast<uint32_t>(note);
+}
+
+void raise_lasting_again() {
+  for (uint32_t i = 0; i < kMaxNotes; ++i) {
+    if ((lasting_notes >> i & 1) != 0) raise(static_cast<Note>(i));
+  }
+}
+
+// Set while the next allocator's operator new goes past us, but nobody is there to call it.
+constinit bool awaiting_cplusplus = false;
+constinit bool forked = false;
+
 // What the parent's other threads were at when it forked is nothing to the child.
 void restart() {
   restart_threads();
@@ -103,6 +122,8 @@ void become_child() {
                       .at_fork = baseline->sums};
   segment.abandon();
   restart();
+  raise_lasting_again();
+  forked = true;
   if (approximate) raise(Note::k_baseline_approximate);
   store(process.stage, Stage::kOff);
   process.pid = kernel::pid();
@@ -128,7 +149,23 @@ void say(const char* what) {
   kernel::write(2, line, text.size());
 }
 
-void on_exit(void*) { finish(); }
+void note_bypassed_new() {
+  awaiting_cplusplus = !speaks_cplusplus(home_of_next());
+  if (!awaiting_cplusplus) raise_lasting(Note::k_new_bypasses_malloc);
+}
+
+// What the program loaded meanwhile may be out of our reach. A fork's child does not look: whoever held
+// the loader's lock at the fork is not there to release it.
+void note_latecomers() {
+  if (forked || process.silent || process.pid != kernel::pid()) return;
+  if (awaiting_cplusplus) note_bypassed_new();
+  if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
+}
+
+void on_exit(void*) {
+  note_latecomers();
+  finish();
+}
 
 void report_option(const char* assignment, bool accepted) {
   constexpr size_t kLongestOption = 120;
@@ -141,12 +178,12 @@ void note_coverage(const NextFacts& facts) {
   if (seen != own_malloc()) {
     const void* executable = reinterpret_cast<const void*>(getauxval(AT_PHDR));
     const bool by_executable = object_of(seen).base == object_of(executable).base;
-    raise(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
+    raise_lasting(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
   }
-  if (valgrind_takes_malloc()) raise(Note::k_allocator_before_us);
-  if (facts.defines_new) raise(Note::k_new_bypasses_malloc);
-  if (next.usable_size == nullptr) raise(Note::k_no_usable_size);
-  if (!facts.is_libc) raise(Note::k_usable_size_called);
+  if (valgrind_takes_malloc()) raise_lasting(Note::k_allocator_before_us);
+  if (facts.defines_new && !counts_operators) note_bypassed_new();
+  if (next.usable_size == nullptr) raise_lasting(Note::k_no_usable_size);
+  if (!facts.is_libc) raise_lasting(Note::k_usable_size_called);
   if (early_arena.used()) raise(Note::k_arena_used);
 }
 
@@ -176,6 +213,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
     store(process.stage, Stage::kOff);
     return;
   }
+  remember_loaded();
   watch_ends();
   store(process.stage, Stage::kCounting);
   open_gate();
@@ -266,6 +304,7 @@ void finish() {
   const KeepErrno keep;
   gather_early();
   refresh_names();
+  if (has_other_namespaces()) raise(Note::k_other_namespace);
   finish_publishing();
   Header* header = segment.header();
   stamp(header->ending);

@@ -60,6 +60,9 @@ void fall_silent();
 void aligned_failed(bool invalid);
 void realloc_overflowed();
 
+// Whether this library stands in front of operator new, too: libheapster-new.so does.
+HEAPSTER_LOCAL extern const bool counts_operators;
+
 // Whether the program's end has begun.
 bool ending();
 

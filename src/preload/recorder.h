@@ -48,6 +48,7 @@ HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model
 // Cold ways out of the hot path.
 HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
+HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
 HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
 HEAPSTER_COLD void step(Shard* shard);  // publish.cpp
 HEAPSTER_COLD void* step_and_return(Shard* shard, void* block);

@@ -37,12 +37,6 @@ void add_one(uint64_t Counters::*counter) {
   with_target([&]<typename Writer>(Shard* shard) { Writer::add(shard->counters.*counter, uint64_t{1}); });
 }
 
-void count_freed(void* block, uint64_t usable) {
-  with_target([&]<typename Writer>(Shard* shard) {
-    if (count_free<Writer>(shard, block, usable)) step(shard);
-  });
-}
-
 // glibc's chunk headers are believed once they have said what malloc_usable_size says of some of the
 // program's own blocks, so that no block has to be allocated for the proof.
 void prove_headers(const void* block, uint64_t usable) {
@@ -79,12 +73,15 @@ void* alloc_slow(void* block, size_t size) {
   return block;
 }
 
+void freed_slow(void* block, uint64_t usable) {
+  if (block == nullptr) return add_one(&Counters::free_null_count);
+  with_target([&]<typename Writer>(Shard* shard) {
+    if (count_free<Writer>(shard, block, usable)) step(shard);
+  });
+}
+
 void free_slow(void* block) {
-  if (block == nullptr) {
-    add_one(&Counters::free_null_count);
-    return next.free(block);
-  }
-  count_freed(block, usable_size(block));
+  freed_slow(block, block != nullptr ? usable_size(block) : 0);
   if (!early_arena.owns(block)) next.free(block);
 }
 
@@ -98,7 +95,7 @@ void* realloc_slow(void* block, size_t size) {
       if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard);
     });
   } else if (size == 0) {
-    count_freed(block, before);
+    freed_slow(block, before);
   } else {
     add_one(&Counters::realloc_fail_count);
   }

@@ -8,8 +8,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <sstream>
 #include <string_view>
@@ -57,6 +60,32 @@ bool has_header(Elf* elf, GElf_Word type) {
   return false;
 }
 
+// Calls visit(name) for each function that a symbol table defines, for others or (local) itself.
+template <typename Visit>
+void each_function(Elf* elf, Elf_Scn* section, const GElf_Shdr& header, bool local, Visit visit) {
+  Elf_Data* data = elf_getdata(section, nullptr);
+  if (data == nullptr || header.sh_entsize == 0) return;
+  for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
+    GElf_Sym symbol;
+    if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return;
+    if (symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
+    if (!local && GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
+    const char* name = elf_strptr(elf, header.sh_link, symbol.st_name);
+    if (name != nullptr) visit(std::string_view(name));
+  }
+}
+
+// The same for the symbol tables of these types.
+template <typename Visit>
+void each_function(Elf* elf, std::initializer_list<GElf_Word> types, bool local, Visit visit) {
+  for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr) continue;
+    if (std::find(types.begin(), types.end(), header.sh_type) == types.end()) continue;
+    each_function(elf, section, header, local, visit);
+  }
+}
+
 struct Sanitizer {
   std::string_view name;
   std::string_view runtime;  // part of the names of its library and of its first function
@@ -92,42 +121,57 @@ void take_function(Runtime& runtime, std::string_view function) {
   }
 }
 
-// Exported or not: the program's own calls go to its own functions either way.
-void take_symbols(Runtime& runtime, Elf* elf, Elf_Data* data, const GElf_Shdr& header) {
-  for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
-    GElf_Sym symbol;
-    if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return;
-    if (symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
-    if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
-    if (const char* name = elf_strptr(elf, header.sh_link, symbol.st_name)) take_function(runtime, name);
-  }
-}
-
-void take_libraries(Runtime& runtime, Elf* elf, Elf_Data* data, const GElf_Shdr& header) {
-  for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
-    GElf_Dyn entry;
-    if (gelf_getdyn(data, static_cast<int>(i), &entry) == nullptr || entry.d_tag == DT_NULL) return;
-    if (entry.d_tag != DT_NEEDED) continue;
-    if (const char* name = elf_strptr(elf, header.sh_link, entry.d_un.d_val)) take_needed(runtime, name);
-  }
-}
-
-Runtime runtime_of(Elf* elf) {
-  Runtime runtime;
+void take_libraries(Runtime& runtime, Elf* elf) {
   for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
     GElf_Shdr header;
-    if (gelf_getshdr(section, &header) == nullptr || header.sh_entsize == 0) continue;
-    const bool symbols = header.sh_type == SHT_DYNSYM || header.sh_type == SHT_SYMTAB;
-    if (!symbols && header.sh_type != SHT_DYNAMIC) continue;
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_type != SHT_DYNAMIC || header.sh_entsize == 0) continue;
     Elf_Data* data = elf_getdata(section, nullptr);
     if (data == nullptr) continue;
-    if (symbols) {
-      take_symbols(runtime, elf, data, header);
-    } else {
-      take_libraries(runtime, elf, data, header);
+    for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
+      GElf_Dyn entry;
+      if (gelf_getdyn(data, static_cast<int>(i), &entry) == nullptr || entry.d_tag == DT_NULL) return;
+      if (entry.d_tag != DT_NEEDED) continue;
+      if (const char* name = elf_strptr(elf, header.sh_link, entry.d_un.d_val)) take_needed(runtime, name);
     }
   }
+}
+
+// Exported or not: the program's own calls go to its own functions either way.
+Runtime runtime_of(Elf* elf) {
+  Runtime runtime;
+  each_function(elf, {SHT_DYNSYM, SHT_SYMTAB}, false, [&](std::string_view name) { take_function(runtime, name); });
+  take_libraries(runtime, elf);
   return runtime;
+}
+
+Definitions look_into(Elf* elf, std::initializer_list<GElf_Word> types) {
+  Definitions found;
+  each_function(elf, types, false, [&](std::string_view name) {
+    found.malloc |= name == "malloc";
+    found.operator_new |= name == "_Znwm";
+  });
+  return found;
+}
+
+using ElfHandle = std::unique_ptr<Elf, int (*)(Elf*)>;
+
+ElfHandle open_elf(int fd) {
+  elf_version(EV_CURRENT);
+  return {elf_begin(fd, ELF_C_READ, nullptr), elf_end};
+}
+
+// The dynamic linker that an executable asks for.
+std::string loader_named_by(Elf* elf, int fd) {
+  size_t count = 0;
+  elf_getphdrnum(elf, &count);
+  for (size_t i = 0; i < count; ++i) {
+    GElf_Phdr header;
+    if (gelf_getphdr(elf, static_cast<int>(i), &header) == nullptr || header.p_type != PT_INTERP) continue;
+    std::string path(std::min<size_t>(header.p_filesz, PATH_MAX), '\0');
+    const ssize_t size = pread(fd, path.data(), path.size(), static_cast<off_t>(header.p_offset));
+    return {path.c_str(), strnlen(path.c_str(), size > 0 ? static_cast<size_t>(size) : 0)};
+  }
+  return {};
 }
 
 // Programs that gain rights at exec are started without preloads.
@@ -140,8 +184,7 @@ bool gains_rights(const std::string& path) {
 }
 
 std::optional<Unseen> why_elf_unseen(int fd) {
-  elf_version(EV_CURRENT);
-  const std::unique_ptr<Elf, int (*)(Elf*)> elf(elf_begin(fd, ELF_C_READ, nullptr), elf_end);
+  const ElfHandle elf = open_elf(fd);
   GElf_Ehdr header;
   if (elf == nullptr || elf_kind(elf.get()) != ELF_K_ELF || gelf_getehdr(elf.get(), &header) == nullptr) return {};
   if (header.e_machine != kOurMachine || gelf_getclass(elf.get()) != ELFCLASS64) {
@@ -195,6 +238,40 @@ std::optional<Unseen> why_unseen(const std::string& path) {
     program = interpreter;
   }
   return {};
+}
+
+Loader loader_of(const std::string& path) {
+  std::string program = path;
+  for (int i = 0; i < kMostInterpreters; ++i) {
+    const OpenFile file(program);
+    if (file.fd() < 0) break;
+    const std::string interpreter = interpreter_of(file.fd());
+    if (interpreter.empty()) {
+      const ElfHandle elf = open_elf(file.fd());
+      return {program, elf != nullptr ? loader_named_by(elf.get(), file.fd()) : ""};
+    }
+    program = interpreter;
+  }
+  return {program, ""};
+}
+
+std::string embedded_allocator(const std::string& path) {
+  static constexpr std::string_view kNames[] = {"_rjem_malloc", "je_malloc", "mi_malloc", "tc_malloc", "rpmalloc"};
+  const OpenFile file(loader_of(path).binary);
+  const ElfHandle elf = open_elf(file.fd());
+  std::string found;
+  if (file.fd() < 0 || elf == nullptr) return found;
+  each_function(elf.get(), {SHT_DYNSYM, SHT_SYMTAB}, true, [&](std::string_view name) {
+    if (std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames)) found = name;
+  });
+  return found;
+}
+
+Definitions definitions_of(const std::string& path) {
+  const OpenFile file(path);
+  if (file.fd() < 0) return {};
+  const ElfHandle elf = open_elf(file.fd());
+  return elf != nullptr ? look_into(elf.get(), {SHT_DYNSYM}) : Definitions{};
 }
 
 }  // namespace heapster::reader

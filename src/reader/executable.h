@@ -32,4 +32,23 @@ struct Unseen {
 // the kernel's judgement.
 std::optional<Unseen> why_unseen(const std::string& path);
 
+// The name of an allocator's function that is linked into the program itself, as a Rust program's
+// jemalloc is: what such an allocator serves is not seen. Empty where none is known, or it is stripped.
+std::string embedded_allocator(const std::string& path);
+
+// The ELF file that runs for a program (a script's interpreter), and the dynamic linker that it names;
+// that is empty where it names none.
+struct Loader {
+  std::string binary;
+  std::string loader;
+};
+Loader loader_of(const std::string& path);
+
+// What a shared object exports of what an allocator may define.
+struct Definitions {
+  bool malloc = false;
+  bool operator_new = false;
+};
+Definitions definitions_of(const std::string& path);
+
 }  // namespace heapster::reader
