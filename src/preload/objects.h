@@ -14,4 +14,9 @@ struct Object {
 
 Object object_of(const void* address);
 
+// A program linked to a fixed address that takes a library function's address has a stub of its own for it, and
+// that is what dlsym then answers. It defines nothing, and leads to where the program's calls lead. Walks the
+// symbols of that program only, and is asked only where the answer was not ours.
+bool is_stub(const void* function);
+
 }  // namespace heapster::preload
