@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools/packages.sh build test bench check
+tools/packages.sh build test compat bench check
 tools/build.sh release
 tools/build.sh dev
 exec ctest --test-dir build/dev --parallel "$(nproc)" --output-on-failure --no-tests=error "$@"
