@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Interpreters and runtimes: threads, children, handlers of their own, native extensions."""
-import sysconfig
 
 PERL = r"""
 use strict; use warnings; use Socket; use POSIX ':sys_wait_h';
@@ -173,7 +172,8 @@ def perl(work):
 def python3(work):
     work.write("words.cc", EXTENSION)
     work.write("script.py", PYTHON)
-    work.tool("g++", "-O1", "-shared", "-fPIC", "-I" + sysconfig.get_paths()["include"], "-o", "words.so", "words.cc")
+    headers = work.tool("/usr/bin/python3", "-c", "import sysconfig; print(sysconfig.get_paths()['include'])").strip()
+    work.tool("g++", "-O1", "-shared", "-fPIC", "-I" + headers, "-o", "words.so", "words.cc")
     # Without -B the first import writes a file, and which import is first would be a matter of chance.
     work.run("/usr/bin/python3", "-B", "script.py")
 

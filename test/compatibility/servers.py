@@ -44,6 +44,8 @@ def openssh(work):
     work.run("sftp", "-F", "ssh.conf", "-b", "batch", "there")
     work.note_file("batch")
     work.run("scp", "-F", "ssh.conf", "batch", f"there:{work.path('scp-copy')}")
+    alone = lambda: len(supervise.tree_of(server.pid)) == 1
+    work.until(alone, "the sessions have ended")
     out, into = os.pipe()
     client = work.start("ssh", "-F", "ssh.conf", "there", "echo connected; cat", stdin=out)
     client.ready(lambda: b"connected" in client.printed(1))
@@ -51,7 +53,7 @@ def openssh(work):
     server.look()
     os.close(into)
     client.stop()
-    work.until(lambda: len(supervise.tree_of(server.pid)) == 1, "the sessions have ended")
+    work.until(alone, "the session has ended")
     server.stop(signal.SIGTERM, in_order=False)
 
 
@@ -112,17 +114,30 @@ vacuum full t;
 select * from no_such_table;
 """)
     run("pg_dump", "-h", work.dir, "-d", "postgres", "-t", "t", "--schema-only")
-    count = len(supervise.children_of(server.pid))
     holder = work.start(os.path.join(programs, "psql"), "-X", "-h", work.dir, "-d", "postgres", "-At",
                         stdin=(pipe := os.pipe())[0], user="postgres")
     os.write(pipe[1], b"select 'connected';\n")
     holder.ready(lambda: b"connected" in holder.printed(1))
+    work.until(lambda: len(backends_of(server.pid)) == 1, "the sessions before have ended")
     holder.look()
     server.look()
     os.close(pipe[1])
     holder.stop()
-    work.until(lambda: len(supervise.children_of(server.pid)) <= count, "the session has ended")
+    work.until(lambda: not backends_of(server.pid), "the session has ended")
     server.stop(signal.SIGINT)
+
+
+def backends_of(postmaster):
+    """The children that serve a client; they say so in their title."""
+    found = []
+    for pid in supervise.children_of(postmaster):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                if b"[local]" in file.read():
+                    found.append(pid)
+        except FileNotFoundError:
+            pass
+    return found
 
 
 def fetch(work, port, *paths):
