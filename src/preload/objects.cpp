@@ -75,4 +75,11 @@ Object object_of(const void* address) {
   return search.found;
 }
 
+bool is_stub(const void* function) {
+  Dl_info info;
+  ElfW(Sym)* symbol = nullptr;
+  return dladdr1(function, &info, reinterpret_cast<void**>(&symbol), RTLD_DL_SYMENT) != 0 && symbol != nullptr &&
+         symbol->st_shndx == SHN_UNDEF;
+}
+
 }  // namespace heapster::preload

@@ -173,13 +173,23 @@ void report_option(const char* assignment, bool accepted) {
   if (!accepted) raise(Note::k_option_refused);
 }
 
-void note_coverage(const NextFacts& facts) {
-  const void* seen = dlsym(kDefault, "malloc");
-  if (seen != own_malloc()) {
-    const void* executable = reinterpret_cast<const void*>(getauxval(AT_PHDR));
-    const bool by_executable = object_of(seen).base == object_of(executable).base;
-    raise_lasting(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
+// Who serves the program's calls, if not us: the first of the functions that answers with a definition tells.
+void note_who_is_first() {
+  if (dlsym(kDefault, "malloc") == own_malloc()) return;
+  const void* executable = object_of(reinterpret_cast<const void*>(getauxval(AT_PHDR))).base;
+  constexpr const char* kNames[] = {"malloc", "calloc", "realloc", "free"};
+  for (const char* name : kNames) {
+    const void* seen = dlsym(kDefault, name);
+    if (is_stub(seen)) continue;
+    const void* object = object_of(seen).base;
+    if (object == object_of(own_malloc()).base) return;
+    raise_lasting(object == executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
+    return;
   }
+}
+
+void note_coverage(const NextFacts& facts) {
+  note_who_is_first();
   if (valgrind_takes_malloc()) raise_lasting(Note::k_allocator_before_us);
   if (facts.defines_new && !counts_operators) note_bypassed_new();
   if (next.usable_size == nullptr) raise_lasting(Note::k_no_usable_size);
