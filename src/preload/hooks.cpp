@@ -79,7 +79,10 @@ HEAPSTER_EXPORT void* reallocarray(void* block, size_t count, size_t size) {
     *__errno_location() = kEnomem;
     return nullptr;
   }
-  return realloc(block, bytes);  // whoever's the program calls: an executable may have one of its own
+  void* now = realloc(block, bytes);  // whoever's the program calls: an executable may have one of its own
+  // mimalloc's reallocarray says so where its realloc does not.
+  if (HEAPSTER_UNLIKELY(now == nullptr && bytes != 0)) *__errno_location() = kEnomem;
+  return now;
 }
 
 HEAPSTER_EXPORT void* memalign(size_t alignment, size_t size) {

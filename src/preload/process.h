@@ -47,8 +47,10 @@ void before_fork();
 void after_fork_in_parent();
 void after_fork_in_child();
 
-// Opens the hot path, once chunk headers are trusted.
+// The end of the headers' probation, either way; the first word counts, whichever thread it is from. Trust opens the
+// hot path.
 void trust_headers();
+void distrust_headers();
 
 // The program is about to restrict its system calls: prepares what needs one, and makes none from now
 // on. There is no snapshot at the end then; the segment stays and says it all.
@@ -57,6 +59,9 @@ void fall_silent();
 // Failures that the hooks see.
 void aligned_failed(bool invalid);
 void realloc_overflowed();
+
+// Whether this library stands in front of operator new, too: libheapster-new.so does.
+HEAPSTER_LOCAL extern const bool counts_operators;
 
 // Whether the program's end has begun.
 bool ending();

@@ -101,13 +101,19 @@ void add_free(const Sample& sample, const void* block) {
 }
 
 // Whether the tables are this process's own: a fork's child starts with its parent's.
-bool in_own_process() { return gate.any != 0; }
+bool in_own_process() { return load(gate.any) != 0; }
 
-HEAPSTER_COLD void free_sampled(void* block) {
+// Whether the block was sampled; its sample ends.
+bool end_sample(void* block) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
-  if (place == kNoPlace) return real_free(block);
+  if (place == kNoPlace) return false;
   add_free(stacks.sample(place), block);
   stacks.give_sample(place);
+  return true;
+}
+
+HEAPSTER_COLD void free_sampled(void* block) {
+  if (!end_sample(block)) return real_free(block);
   const uint64_t before = fine_time();
   real_free(block);
   Sampling& told = stacks.sampling();
@@ -251,6 +257,10 @@ void sample(Shard* shard, void* block) {
   if (taken.stack != kNoStack) add_alloc(stacks.stack(taken.stack), taken);
   follow(place, block);
   time_a_call(next_random(shard->random));
+}
+
+void forget_sample(void* block) {
+  if (HEAPSTER_UNLIKELY(may_be_sampled(block))) end_sample(block);
 }
 
 void object_unloaded() {

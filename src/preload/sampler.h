@@ -22,6 +22,9 @@ int64_t grant(Shard* shard, int64_t pace, bool& due);
 // Samples a block that was just allocated or grown.
 void sample(Shard* shard, void* block);
 
+// A block is about to be freed by another way than free.
+void forget_sample(void* block);
+
 // The cache of unwind rows is for objects that are loaded.
 void object_unloaded();
 

@@ -112,7 +112,7 @@ bool create_segment_file(int directory, const Identity& identity) {
 
 bool save_earlier_image(int directory, const Identity& identity, Header& earlier) {
   const SegmentName name(identity);
-  const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW);
+  const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);  // a FIFO would be waited for
   if (fd < 0) return false;
   const bool ours = ours_alone(fd) && kernel::read(fd, &earlier, sizeof earlier) == sizeof earlier &&
                     memcmp(earlier.magic, kMagic, sizeof kMagic) == 0 && earlier.identity.pid == identity.pid;

@@ -148,7 +148,7 @@ bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
 }
 
 bool write_own(Desk& desk, const char* path) {
-  memcpy(&desk.patched, segment.header(), sizeof desk.patched);
+  copy_words(&desk.patched, segment.header(), sizeof desk.patched);
   if (!ending()) stamp(desk.patched.ending);
   const bool good = write_file(desk, path, [&desk](int fd) {
     return each_used_part(

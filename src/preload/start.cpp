@@ -140,7 +140,8 @@ bool build_segment(const Origin& origin) {
     if (placed) fill(segment.header(), identity, origin);
   }
   if (directory >= 0) {
-    if (identity.pid % kStartsPerReaping == 0) reap_dead(directory, identity.pid_namespace);
+    // Process numbers alone may come in steps that never meet.
+    if ((identity.pid + identity.start_ticks) % kStartsPerReaping == 0) reap_dead(directory, identity.pid_namespace);
     kernel::close(directory);
   }
   return placed;

@@ -52,7 +52,7 @@ uint32_t take_fresh(uint32_t limit) {
 // The copy that later tells what the new owner did alone.
 bool hand_over(Slot* slot) {
   if (!segment.ensure_before(slot)) return false;
-  memcpy(&slot->before, &slot->now, sizeof slot->now);
+  copy_words(&slot->before, &slot->now, sizeof slot->now);
   return true;
 }
 
@@ -95,7 +95,7 @@ Target shared_target(Note why) {
   Shard*& place = shared_place(why);
   Shard* shard = load(place);
   if (shard != nullptr) return {shard, true};
-  if (process.silent) return early_target();
+  if (load(process.silent)) return early_target();
   const uint32_t index = take_fresh(kMaxSlots);
   if (index == kNone) return early_target();
   if (index == 1) leave_solo();
@@ -154,7 +154,7 @@ Target claim_target() {
     default:
       return early_target();
   }
-  if (process.silent) return shared_target(Note::k_silent);
+  if (load(process.silent)) return shared_target(Note::k_silent);
   thread_state.stage = kClaiming;
   Shard* shard = claim();
   if (shard == nullptr) {
@@ -212,9 +212,10 @@ void refresh_names() {
       continue;
     }
     char path[48];
-    char name[sizeof slot->now.name] = {};
+    alignas(uint64_t) char name[sizeof slot->now.name] = {};
     TextBuilder(path, sizeof path).add("/proc/self/task/").add(tid).add("/comm");
-    if (read_text(path, name, sizeof name) != 0) memcpy(slot->now.name, name, sizeof name);
+    const bool still = read_text(path, name, sizeof name) != 0 && load(slot->now.tid) == tid;
+    if (still) copy_words(slot->now.name, name, sizeof name);
   }
 }
 
