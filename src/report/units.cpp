@@ -84,6 +84,11 @@ std::string seconds_text(double seconds) {
   return fmt::format("{} d {:02} h", minutes / 1440, minutes / 60 % 24);
 }
 
+std::string brief_text(double seconds) {
+  if (seconds < 0.9995e-6) return figures3(seconds * 1e9) + " ns";
+  return seconds < 0.9995e-3 ? figures3(seconds * 1e6) + " µs" : seconds_text(seconds);
+}
+
 std::string share_text(double part, double whole) {
   return whole > 0 ? fmt::format("{:.1f} %", 100 * part / whole) : std::string(kUnknown);
 }

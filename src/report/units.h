@@ -15,6 +15,7 @@ namespace heapster::report {
 std::string count_text(int64_t count);                    // 1,234,567
 std::string bytes_text(int64_t bytes);                    // 1.2 MiB
 std::string seconds_text(double seconds);                 // 12.3 ms, 4.56 s, 1 h 02 min
+std::string brief_text(double seconds);                   // 812 ns, 12.3 µs; from a millisecond on as above
 std::string share_text(double part, double whole);        // 12.3 %; a dash where there is no whole
 std::string rate_text(double per_second, bool is_bytes);  // 1.2 M/s, 3.4 MiB/s
 
