@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include "report/stacks_report.h"
 #include "report/suppressions.h"
@@ -26,7 +27,8 @@ using report::By;
 struct Wishes {
   std::vector<std::string> files;
   std::string by;
-  std::string suppressions, size, format = "text";
+  std::string suppressions, format = "text";
+  std::optional<std::string> size;
   bool leaks = false, temporary = false, growth = false, tree = false, callees = false;
   report::Selection selection;
   report::StacksAnswer answer;
@@ -64,12 +66,13 @@ void add_options(CLI::App& application, Wishes& wishes) {
 }
 
 Result<reader::Done> read_size(Wishes& wishes) {
-  if (wishes.size.empty()) return reader::Done{};
-  const size_t colon = wishes.size.find(':');
-  const auto least = report::parse_size(wishes.size.substr(0, colon));
-  const bool open = colon == std::string::npos || colon + 1 == wishes.size.size();
-  const auto most = open ? std::optional<int64_t>(INT64_MAX) : report::parse_size(wishes.size.substr(colon + 1));
-  if (!least || !most || *least < 0 || *most < *least) return Error{"--size: not MIN[:MAX]: " + wishes.size};
+  if (!wishes.size) return reader::Done{};
+  const std::string& text = *wishes.size;
+  const size_t colon = text.find(':');
+  const auto least = report::parse_size(text.substr(0, colon));
+  const bool open = colon == std::string::npos || colon + 1 == text.size();
+  const auto most = open ? std::optional<int64_t>(INT64_MAX) : report::parse_size(text.substr(colon + 1));
+  if (!least || !most || *least < 0 || *most < *least) return Error{"--size: not MIN[:MAX]: " + text};
   wishes.selection.least_size = static_cast<uint64_t>(*least);
   wishes.selection.most_size = static_cast<uint64_t>(*most);
   return reader::Done{};
