@@ -166,11 +166,7 @@ std::string command_text(const Process& process, size_t most) {
     line += (line.empty() ? "" : " ") + (plain ? argument : "'" + argument + "'");
     if (line.size() > 4 * most) break;
   }
-  line = printable(line);
-  if (width(line) <= most) return line;
-  size_t end = 0;
-  for (size_t shown = 0; shown < most; ++end) shown += (line[end] & 0xc0) != 0x80;
-  return line.substr(0, end - 1) + "…";
+  return shortened(printable(line), most);
 }
 
 Report make_head(const Snapshot& snapshot) {

@@ -18,6 +18,7 @@ namespace {
 using reader::Snapshot;
 using reader::StackFigures;
 
+constexpr size_t kNameWidth = 120;    // templates' names have no end
 constexpr double kLeastShare = 0.01;  // of the whole, for a tree's branch to be drawn
 
 std::string counted(double number) { return count_text(whole(number)); }
@@ -54,7 +55,7 @@ std::string place_of(const Step& step) {
   return step.known && !step.module.empty() ? "  in " + printable(step.module) : "";
 }
 
-std::string step_text(const Step& step) { return printable(step.function) + place_of(step); }
+std::string step_text(const Step& step) { return shortened(printable(step.function), kNameWidth) + place_of(step); }
 
 std::string figures_line(const Site& site, const StacksAnswer& answer) {
   const Estimate found = estimate(site, answer.by, answer.sites.mean_bytes);

@@ -122,6 +122,13 @@ size_t width(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
+std::string shortened(const std::string& text, size_t most) {
+  if (width(text) <= most) return text;
+  size_t end = 0;
+  for (size_t shown = 0; shown < most; ++end) shown += (text[end] & 0xc0) != 0x80;
+  return text.substr(0, end - 1) + "…";
+}
+
 std::string printable(std::string_view text) {
   std::string result;
   while (!text.empty()) {

@@ -32,6 +32,9 @@ std::optional<int64_t> parse_count(std::string_view text);
 // Characters that a terminal shows, for UTF-8 text.
 size_t width(std::string_view text);
 
+// At most so many characters of it, the last of them an ellipsis where something is missing.
+std::string shortened(const std::string& text, size_t most);
+
 // The text with whatever could steer a terminal, or is not UTF-8, replaced.
 std::string printable(std::string_view text);
 
