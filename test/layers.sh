@@ -4,6 +4,7 @@
 # Holds the house to its plan: layers.sh SOURCES. Includes follow the arrows only,
 #   include/heapster <- src/layout <- src/preload
 #                       src/layout <- src/reader <- src/report <- tools/heapster
+#                                     src/reader <- src/symbols <- tools/heapster
 # the preload uses no library but libc, the reader prints nothing, and every file that the docs name
 # exists.
 set -euo pipefail
@@ -27,7 +28,8 @@ check_layer src/layout 'layout|heapster'
 check_layer src/preload 'preload|layout|heapster'
 check_layer src/reader 'reader|layout|heapster'
 check_layer src/report 'report|reader|layout|heapster'
-check_layer tools/heapster 'report|reader|layout|heapster|.'
+check_layer src/symbols 'symbols|reader|layout|heapster'
+check_layer tools/heapster 'report|symbols|reader|layout|heapster|.'
 
 # Angle brackets that a layer must not use.
 forbid() {
@@ -36,7 +38,8 @@ forbid() {
 forbid src/layout 'fmt|nlohmann|CLI|iostream|cstdio|vector|string>'
 forbid src/preload 'fmt|nlohmann|CLI|iostream|cstdio|cstdlib|cstring|stdlib|string|vector|memory|functional|dlfcn|pthread|errno'
 forbid src/reader 'fmt|nlohmann|CLI|iostream'
-forbid src/report 'CLI|iostream'
+forbid src/symbols 'fmt|nlohmann|CLI|iostream'
+forbid src/report 'CLI|iostream|elf|dwarf'
 
 # Paths in docs.
 while IFS=: read -r file path; do

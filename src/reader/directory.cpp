@@ -28,6 +28,11 @@ constexpr Rule kRules[] = {
     {SectionType::kLiveAtFork, "live at fork", &Directory::live_at_fork, sizeof(Cell), sizeof(Cell), kBuckets},
     {SectionType::kTimeline, "timeline", &Directory::timeline, sizeof(int64_t), kMostPointBytes, kMostPoints},
     {SectionType::kSlots, "slots", &Directory::slots, 2 * kShardHeadBytes, kMostSlotBytes, kMaxSlots},
+    {SectionType::kSampling, "sampling", &Directory::sampling, sizeof(Sampling), kMostSamplingBytes, 1},
+    {SectionType::kModules, "modules", &Directory::modules, sizeof(Module), kMostStackItemBytes, kMaxModules},
+    {SectionType::kStacks, "stacks", &Directory::stacks, sizeof(Stack), kMostStackItemBytes, kMaxStacks},
+    {SectionType::kFrames, "frames", &Directory::frames, sizeof(uint64_t), sizeof(uint64_t), kMaxFrames},
+    {SectionType::kSamples, "samples", &Directory::samples, sizeof(Sample), kMostStackItemBytes, kMaxSamples},
 };
 
 Error damaged(const std::string& what) { return {"damaged: " + what}; }

@@ -9,7 +9,7 @@
 #include <array>
 #include <vector>
 
-#include "layout/segment.h"
+#include "layout/stacks.h"
 #include "reader/result.h"
 #include "reader/source.h"
 
@@ -21,12 +21,15 @@ inline constexpr uint64_t kMostFields = 256;
 inline constexpr uint64_t kMostPoints = 8 * kTimelinePoints;
 inline constexpr uint64_t kMostSlotBytes = 8 * sizeof(Slot);
 inline constexpr uint64_t kMostPointBytes = 1024;
+inline constexpr uint64_t kMostSamplingBytes = 4096;
+inline constexpr uint64_t kMostStackItemBytes = 1024;
 
 struct Directory {
   Header header;
   // used = 0 where the file lacks the section.
   Section texts, schema, live_at_peak, live_at_fork, timeline, slots;
-  std::vector<FieldInfo> fields;  // of known kinds, inside their slot or point
+  Section sampling, modules, stacks, frames, samples;  // where stacks were asked for
+  std::vector<FieldInfo> fields;                       // of known kinds, inside their slot or point
 
   uint64_t shard_bytes() const { return slots.item_bytes / 2; }
   uint64_t now_offset(uint64_t slot) const { return slots.offset + slot * slots.item_bytes; }

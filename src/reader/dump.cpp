@@ -2,7 +2,8 @@
 //
 // The copy is bytes, not numbers: what a later version of the segment holds beyond our knowledge
 // inside its sections is carried along. Two things are ours to care for: the timeline must not be
-// copied while its writer rearranges it, and the copy must know when it was made.
+// copied while its writer rearranges it, and the copy must know when it was made. The tables of stacks only
+// grow; they are copied in the order in which they name each other (stacks.cpp), each with its count of that moment.
 
 #include "reader/dump.h"
 
@@ -26,6 +27,7 @@ namespace heapster::reader {
 namespace {
 
 constexpr int kTries = 8;
+constexpr uint64_t kPiece = 64 * 1024;  // what is only zeros is skipped by the piece
 
 Error failed(const std::string& path) { return {path + ": " + std::strerror(errno)}; }
 
@@ -75,9 +77,13 @@ class Copy {
   Copy(const Source& from, Draft& to) : from_(from), to_(to) {}
 
   bool range(uint64_t offset, uint64_t bytes) {
-    std::vector<char> buffer(bytes);
-    if (!from_.read(offset, buffer)) return errno = ENODATA, false;
-    return put(offset, buffer);
+    std::vector<char> buffer;
+    for (; bytes > 0; offset += buffer.size(), bytes -= buffer.size()) {
+      buffer.resize(std::min(bytes, kPiece));
+      if (!from_.read(offset, buffer)) return errno = ENODATA, false;
+      if (!put(offset, buffer)) return false;
+    }
+    return true;
   }
 
   bool section(const Section& section) {
@@ -131,6 +137,25 @@ Result<Directory> copy_timeline(const Source& from, Copy& copy, const std::strin
   }
 }
 
+// What `section` says in the copy: the file may have told another count a moment ago.
+void tell(Header& header, const Section& section) {
+  for (uint32_t i = 0; i < header.section_count; ++i)
+    if (header.sections[i].type == section.type && section.type != 0) header.sections[i] = section;
+}
+
+// Samples, then the stacks that they name, then what those name.
+bool copy_stacks(const Source& from, Copy& copy, const Directory& first, Header& header) {
+  if (first.sampling.used == 0) return true;
+  if (!copy.section(first.sampling) || !copy.section(first.samples)) return false;
+  const Result<Directory> second = read_directory(from);
+  if (!second) return errno = ENODATA, false;
+  if (!copy.section(second->stacks)) return false;
+  const Result<Directory> third = read_directory(from);
+  if (!third) return errno = ENODATA, false;
+  for (const Section& section : {first.samples, second->stacks, third->frames, third->modules}) tell(header, section);
+  return copy.section(third->frames) && copy.section(third->modules);
+}
+
 void stamp_time(Header& header, uint64_t inode) {
   const Identity& identity = header.identity;
   if (header.state != static_cast<uint32_t>(State::kRunning) || header.ending.time != 0) return;
@@ -160,7 +185,7 @@ Result<Done> dump(const std::string& segment, const std::string& to) {
   stamp_time(header, from->inode());
   const bool copied = copy.section(directory->texts) && copy.section(directory->schema) &&
                       copy.section(directory->live_at_peak) && copy.section(directory->live_at_fork) &&
-                      copy.slots(*directory) && copy.finish() &&
+                      copy.slots(*directory) && copy_stacks(*from, copy, *directory, header) && copy.finish() &&
                       draft.write(0, {reinterpret_cast<const char*>(&header), sizeof header}) && draft.keep();
   if (!copied) return failed(to);
   return Done{};

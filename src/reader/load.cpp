@@ -14,6 +14,7 @@
 #include "reader/merge.h"
 #include "reader/notes.h"
 #include "reader/proc.h"
+#include "reader/stack_tables.h"
 
 namespace heapster::reader {
 
@@ -197,6 +198,9 @@ Result<Snapshot> load(const Source& source) {
   snapshot.at_peak = {*at_peak, static_cast<int64_t>(level),
                       static_cast<double>(header.published.table_time) / kNanoseconds};
   snapshot.notes = notes_of(header);
+  Result<std::optional<Stacks>> stacks = read_stacks(source, *directory);
+  if (!stacks) return stacks.error();
+  snapshot.stacks = std::move(*stacks);
   return snapshot;
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "layout/segment.h"
+#include "reader/stacks.h"
 #include "reader/stats.h"
 
 namespace heapster::reader {
@@ -87,6 +88,7 @@ struct Snapshot {
   Timeline timeline;
   AtPeak at_peak;
   std::vector<NoteCount> notes;
+  std::optional<Stacks> stacks;  // where they were asked for
 };
 
 // Silent blindness is the worst failure of such a tool, so every snapshot has a verdict.

@@ -16,7 +16,8 @@ mkdir -p "$work/seeds" "$work/corpus"
 flags="-std=c++20 -O2 -g -fno-omit-frame-pointer -I$source/src -I$source/include -I$source/test/synthetic"
 checks="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # shellcheck disable=SC2086
-$cxx $flags "$source"/test/synthetic/synthetic.cpp "$source"/test/synthetic/make_segment.cpp -o "$work/make_segment"
+$cxx $flags "$source"/test/synthetic/synthetic.cpp "$source"/test/synthetic/stack_tables.cpp \
+  "$source"/test/synthetic/make_segment.cpp -o "$work/make_segment"
 "$work/make_segment" "$work/seeds"
 # shellcheck disable=SC2086
 $cxx $flags $checks -fsanitize=fuzzer -DFMT_HEADER_ONLY "$source"/test/fuzz/fuzz_load.cpp "$source"/src/reader/*.cpp \

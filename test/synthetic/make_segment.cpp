@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include "stack_tables.h"
 #include "synthetic.h"
 
 using heapster::test::Segment;
@@ -28,4 +29,6 @@ int main(int argc, char** argv) {
   write(directory + "/empty.heap", Segment().bytes());
   write(directory + "/busy.heap", heapster::test::busy_segment().bytes());
   write(directory + "/reused.heap", reused().whole());
+  Segment segment = heapster::test::busy_segment();
+  write(directory + "/stacks.heap", heapster::test::busy_stacks().behind(segment));
 }

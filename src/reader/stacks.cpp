@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// Tables that grow while they are read. A sample names a stack, a stack names frames, a frame names a module, and each
+// is written before what names it. So they are read the other way round, and the counts of each table anew before it
+// is: whatever a table names, the next one then holds. A name that leads nowhere is damage, and is counted.
+
+#include "reader/stacks.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "reader/stack_tables.h"
+
+namespace heapster::reader {
+
+namespace {
+
+constexpr double kNanoseconds = 1e9;
+constexpr uint64_t kAddressMask = (uint64_t{1} << kFrameAddressBits) - 1;
+
+std::string hex(const uint8_t* bytes, size_t count) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (size_t i = 0; i < count; ++i) {
+    text += kDigits[bytes[i] >> 4];
+    text += kDigits[bytes[i] & 15];
+  }
+  return text;
+}
+
+// The items of a section, each cut to what this version knows of it.
+template <class Item>
+Result<std::vector<Item>> read_items(const Source& source, const Section& section, const char* name) {
+  std::vector<char> bytes(section.used * section.item_bytes);
+  if (!source.read(section.offset, bytes)) return Error{std::string("truncated in its ") + name};
+  std::vector<Item> items(section.used);
+  for (size_t i = 0; i < items.size(); ++i) std::memcpy(&items[i], bytes.data() + i * section.item_bytes, sizeof(Item));
+  return items;
+}
+
+Module decoded(const heapster::Module& raw) {
+  Module module;
+  if (raw.ready == 0) return module;
+  module.start = raw.start;
+  module.end = raw.end;
+  module.bias = raw.bias;
+  module.build_id = hex(raw.build_id, std::min<size_t>(raw.build_id_bytes, sizeof raw.build_id));
+  module.path.assign(raw.path, strnlen(raw.path, sizeof raw.path));
+  return module;
+}
+
+StackFigures decoded_figures(const heapster::Stack& raw) {
+  StackFigures figures;
+#define HEAPSTER_STACK_FIGURE(name, ...) figures.name = raw.name;
+#include "layout/stacks.def"
+  std::copy(std::begin(raw.lifetimes), std::end(raw.lifetimes), figures.lifetimes.begin());
+  return figures;
+}
+
+// Modules are numbered from 1 in a frame, and 0 is none of them.
+Frame decoded_frame(uint64_t word, size_t modules) {
+  const uint64_t number = word >> kFrameAddressBits;
+  return {word & kAddressMask, number >= 1 && number <= modules ? static_cast<uint32_t>(number - 1) : kNoModule};
+}
+
+class Decoder {
+ public:
+  explicit Decoder(Stacks& to) : to_(to) {}
+
+  void stacks(const std::vector<heapster::Stack>& raw, std::span<const uint64_t> frames) {
+    places_.assign(raw.size(), kNoStack);
+    for (size_t i = 0; i < raw.size(); ++i) {
+      if (raw[i].depth == 0) continue;  // not there yet
+      if (raw[i].depth > kMaxDepth || uint64_t{raw[i].first_frame} + raw[i].depth > frames.size()) {
+        ++to_.damaged;
+        continue;
+      }
+      places_[i] = static_cast<uint32_t>(to_.stacks.size());
+      Stack& stack = to_.stacks.emplace_back();
+      for (const uint64_t word : frames.subspan(raw[i].first_frame, raw[i].depth))
+        stack.frames.push_back(decoded_frame(word, to_.modules.size()));
+      stack.truncated = (raw[i].flags & kStackTruncated) != 0;
+      stack.figures = decoded_figures(raw[i]);
+    }
+  }
+
+  void samples(const std::vector<heapster::Sample>& raw) {
+    for (const heapster::Sample& sample : raw) {
+      if (sample.pointer == 0) continue;
+      const bool named = sample.stack != kNoStack;
+      const uint32_t place = named && sample.stack < places_.size() ? places_[sample.stack] : kNoStack;
+      if (named && place == kNoStack) {
+        ++to_.damaged;
+        continue;
+      }
+      to_.samples.push_back({sample.bytes, sample.weight_bytes, sample.weight_count,
+                             static_cast<double>(sample.time) / kNanoseconds,
+                             named ? std::optional(place) : std::nullopt, sample.slot, sample.generation});
+    }
+  }
+
+ private:
+  Stacks& to_;
+  std::vector<uint32_t> places_;  // of the table's stacks among those that are whole
+};
+
+}  // namespace
+
+std::string Module::short_name() const { return path.substr(path.find_last_of('/') + 1); }
+
+void add(StackFigures& a, const StackFigures& b) {
+  for (const StackFigureInfo& figure : kStackFigures) a.*figure.value += b.*figure.value;
+  for (size_t i = 0; i < a.lifetimes.size(); ++i) a.lifetimes[i] += b.lifetimes[i];
+}
+
+StackFigures Stacks::total() const {
+  StackFigures sum;
+  for (const Stack& stack : stacks) add(sum, stack.figures);
+  return sum;
+}
+
+Result<std::optional<Stacks>> read_stacks(const Source& source, const Directory& directory) {
+  if (directory.sampling.used == 0) return std::optional<Stacks>();
+  const auto samples = read_items<heapster::Sample>(source, directory.samples, "samples");
+  if (!samples) return samples.error();
+  const Result<Directory> second = read_directory(source);
+  if (!second) return second.error();
+  const auto stacks = read_items<heapster::Stack>(source, second->stacks, "stacks");
+  if (!stacks) return stacks.error();
+  const Result<Directory> third = read_directory(source);
+  if (!third) return third.error();
+  const auto frames = read_items<uint64_t>(source, third->frames, "frames");
+  if (!frames) return frames.error();
+  const auto modules = read_items<heapster::Module>(source, third->modules, "modules");
+  if (!modules) return modules.error();
+  const auto sampling = read_items<Sampling>(source, directory.sampling, "sampling");
+  if (!sampling) return sampling.error();
+
+  Stacks result;
+  result.sampling = sampling->front();
+  for (const heapster::Module& module : *modules) result.modules.push_back(decoded(module));
+  Decoder decoder(result);
+  decoder.stacks(*stacks, *frames);
+  decoder.samples(*samples);
+  return std::optional(std::move(result));
+}
+
+}  // namespace heapster::reader

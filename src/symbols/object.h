@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// One object, opened for looking names up: its own tables, and those of its separate debug file, wherever libdwfl finds
+// that: by build id, by debug link, or through debuginfod where DEBUGINFOD_URLS is set.
+
+#pragma once
+
+#include <elfutils/libdwfl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "reader/names.h"
+#include "symbols/find_object.h"
+#include "symbols/functions.h"
+
+namespace heapster::symbols {
+
+class Object {
+ public:
+  // `path` may be empty: then only debuginfod can help, by the build id.
+  Object(const reader::Module& module, const std::string& path, const Places& places);
+
+  // Whether there is anything to look names up in.
+  bool opened() const { return module_ != nullptr; }
+  // Whether there is debug information, and not symbols alone.
+  bool has_lines() const { return functions_.has_value(); }
+
+  // The functions at an address of the file; nothing where none is known.
+  reader::Locations at(uint64_t address);
+
+ private:
+  std::string debug_path_;
+  char* debug_path_pointer_;
+  Dwfl_Callbacks callbacks_{};
+  std::unique_ptr<Dwfl, void (*)(Dwfl*)> dwfl_{nullptr, dwfl_end};
+  Dwfl_Module* module_ = nullptr;
+  std::optional<Functions> functions_;
+};
+
+}  // namespace heapster::symbols

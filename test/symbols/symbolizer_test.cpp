@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+//
+// A real program, built in each way that compilers have, and then stripped, moved, exchanged for another and lost.
+
+#include "symbols/symbolizer.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "living.h"
+#include "program.h"
+
+namespace heapster::symbols {
+namespace {
+
+namespace fs = std::filesystem;
+
+using reader::Location;
+using reader::Locations;
+
+void must(const std::string& line) {
+  const test::Ran ran = test::run_shell(line);
+  ASSERT_EQ(ran.code, 0) << line << "\n" << ran.err;
+}
+
+uint32_t line_of(const std::string& word) {
+  std::ifstream file(SUBJECT);
+  std::string line;
+  for (uint32_t number = 1; std::getline(file, line); ++number)
+    if (line.ends_with("// line: " + word)) return number;
+  return 0;
+}
+
+constexpr uint64_t kBias = 0x555555554000;
+
+// The program, and a snapshot of one stack through its four calls.
+class Subject {
+ public:
+  explicit Subject(const std::string& compiler) {
+    must(compiler + " -O2 -fPIE -pie -Wl,--build-id=sha1 " SUBJECT " -o " + path());
+    std::istringstream told(test::run_shell(path()).out);
+    stacks_.modules.push_back({kBias, kBias + 0x100000, kBias, build_id_of(path()), path()});
+    for (uint64_t address; told >> std::hex >> address;) stacks_.stacks.emplace_back().frames = {{address + kBias, 0}};
+  }
+
+  std::string path() const { return place_.path() + "/subject"; }
+  std::string place() const { return place_.path(); }
+  reader::Module& module() { return stacks_.modules[0]; }
+  const reader::Stacks& stacks() const { return stacks_; }
+
+  Locations at(const reader::Names& names, size_t call) const { return names.of(stacks_.stacks.at(call).frames[0]); }
+  Locations at(const Options& options, size_t call) const {
+    Symbolizer symbolizer(options);
+    return at(symbolizer.names(stacks_), call);
+  }
+  std::string troubles(const Options& options = {}) const {
+    Symbolizer symbolizer(options);
+    symbolizer.names(stacks_);
+    std::string lines;
+    for (const std::string& trouble : symbolizer.troubles()) lines += trouble + "\n";
+    return lines;
+  }
+
+  // Takes the debug information out of the file and puts it where distributions put it.
+  void separate(const std::string& directory) {
+    const std::string id = module().build_id;
+    fs::create_directories(directory + "/.build-id/" + id.substr(0, 2));
+    must("objcopy --only-keep-debug " + path() + " " + directory + "/.build-id/" + id.substr(0, 2) + "/" +
+         id.substr(2) + ".debug");
+    must("strip " + path());
+  }
+
+ private:
+  test::RunDirectory place_;
+  reader::Stacks stacks_;
+};
+
+const Locations kInlined{{"shop::shelf(int)", SUBJECT, line_of("shelf")},
+                         {"shop::aisle()", SUBJECT, line_of("aisle")},
+                         {"shop::Basket::fill(int)", SUBJECT, line_of("fill")}};
+
+std::string place_of(const Subject& subject, size_t call) {
+  return reader::place_text(subject.stacks(), subject.stacks().stacks.at(call).frames[0]);
+}
+
+class SymbolizerBuilds : public testing::TestWithParam<const char*> {};
+
+TEST_P(SymbolizerBuilds, InlinedFunctionsFilesAndLines) {
+  const Subject subject(GetParam());
+  ASSERT_EQ(subject.stacks().stacks.size(), 5u);
+  EXPECT_EQ(subject.at(Options{}, 0), kInlined);
+  EXPECT_EQ(subject.at(Options{}, 1), (Locations{{"plain", SUBJECT, line_of("plain")}}));
+  EXPECT_EQ(subject.at(Options{}, 2).at(0).function, "shop::older");
+  EXPECT_EQ(subject.at(Options{}, 3).at(0).function, "shop::newer");
+  EXPECT_TRUE(subject.at(Options{}, 4).at(0).function.starts_with("(anonymous namespace)::Till::count"));
+  EXPECT_EQ(subject.troubles(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Compilers, SymbolizerBuilds,
+                         testing::Values("g++ -gdwarf-5", "g++ -gdwarf-4", "g++ -g -fno-omit-frame-pointer -gz",
+                                         "clang++-14 -g"));
+
+TEST(Symbolizer, WithoutDebugInformationTheTablesOfTheFileTell) {
+  const Subject subject("g++");
+  EXPECT_EQ(subject.at(Options{}, 0), (Locations{{"shop::Basket::fill(int)", ""}}));
+  EXPECT_EQ(subject.at(Options{}, 3), (Locations{{"shop::newer", ""}}));
+}
+
+TEST(Symbolizer, ExportedNamesStayInAStrippedFile) {
+  const Subject subject("g++ -rdynamic");
+  must("strip " + subject.path());
+  EXPECT_EQ(subject.at(Options{}, 1), (Locations{{"plain", ""}}));
+}
+
+TEST(Symbolizer, AStrippedFileHasPlaces) {
+  const Subject subject("g++ -g");
+  must("strip " + subject.path());
+  EXPECT_EQ(subject.at(Options{}, 1), (Locations{{place_of(subject, 1), "", 0, false}}));
+  EXPECT_TRUE(place_of(subject, 1).starts_with("subject+0x"));
+}
+
+TEST(Symbolizer, DebugFilesAreFoundByBuildId) {
+  Subject subject("g++ -g");
+  const std::string debug = subject.place() + "/debug";
+  subject.separate(debug);
+  const Options options{.places = {.sysroot = "", .directories = {debug}}};
+  EXPECT_EQ(subject.at(options, 0), kInlined);
+  fs::remove(subject.path());
+  EXPECT_EQ(subject.at(options, 0), kInlined) << "the debug file alone will do";
+}
+
+TEST(Symbolizer, PathsAreThoseOfTheOtherMachine) {
+  Subject subject("g++ -g");
+  fs::create_directories(subject.place() + "/root/opt");
+  fs::rename(subject.path(), subject.place() + "/root/opt/app");
+  subject.module().path = "/opt/app";
+  EXPECT_EQ(subject.at(Options{.places = {.sysroot = subject.place() + "/root", .directories = {}}}, 0), kInlined);
+  EXPECT_EQ(subject.troubles(), "/opt/app: no such object here\n");
+  // And its debug files lie below its root, too.
+  fs::create_directories(subject.place() + "/root/usr/lib");
+  fs::copy_file(subject.place() + "/root/opt/app", subject.path());
+  subject.separate(subject.place() + "/root/usr/lib/debug");
+  fs::rename(subject.path(), subject.place() + "/root/opt/app");
+  EXPECT_EQ(subject.at(Options{.places = {.sysroot = subject.place() + "/root", .directories = {}}}, 0), kInlined);
+}
+
+TEST(Symbolizer, AnotherBuildIsNoSource) {
+  Subject subject("g++ -g");
+  subject.module().build_id[3] ^= 1;
+  EXPECT_FALSE(subject.at(Options{}, 0).at(0).known);
+  EXPECT_EQ(subject.troubles(), subject.path() + ": is another build than the one that was measured\n");
+  subject.module().build_id.clear();
+  EXPECT_EQ(subject.at(Options{}, 0), kInlined) << "without a build id the path has to do";
+}
+
+TEST(Symbolizer, WhatIsNoObjectHereIsAPlace) {
+  Subject subject("g++ -g");
+  const std::string pipe = subject.place() + "/pipe";
+  must("mkfifo " + pipe);
+  for (const std::string& path : {std::string("/nowhere/at/all"), pipe, subject.place(), std::string("/dev/null"),
+                                  std::string("cut/off/at/its/front"), std::string()}) {
+    subject.module().path = path;
+    EXPECT_FALSE(subject.at(Options{}, 0).at(0).known) << path;
+  }
+  subject.module().path = "linux-vdso.so.1";
+  EXPECT_EQ(subject.troubles(), "") << "the kernel's own object has no file";
+}
+
+TEST(Symbolizer, TheCacheTellsWithoutTheFile) {
+  const Subject subject("g++ -g");
+  const Options options{.cache = subject.place() + "/cache"};
+  EXPECT_EQ(subject.at(options, 0), kInlined);
+  fs::remove(subject.path());
+  EXPECT_EQ(subject.at(options, 0), kInlined);
+  EXPECT_EQ(subject.troubles(options), "");
+  EXPECT_FALSE(subject.at(Options{}, 0).at(0).known);
+}
+
+TEST(Symbolizer, TheCacheDoesNotKeepPoorNames) {
+  Subject subject("g++ -g -rdynamic");
+  const std::string debug = subject.place() + "/debug";
+  subject.separate(debug);
+  const std::string cache = subject.place() + "/cache";
+  EXPECT_EQ(subject.at(Options{.cache = cache}, 0), (Locations{{"shop::Basket::fill(int)", ""}}));
+  EXPECT_EQ(subject.at(Options{.places = {.sysroot = "", .directories = {debug}}, .cache = cache}, 0), kInlined);
+}
+
+TEST(Symbolizer, ProgressIsToldObjectByObject) {
+  const Subject subject("g++ -g");
+  std::string told;
+  subject.at(Options{.progress =
+                         [&](const std::string& object, size_t done, size_t all) {
+                           told += object + " " + std::to_string(done) + "/" + std::to_string(all) + "\n";
+                         }},
+             0);
+  EXPECT_EQ(told, "subject 0/1\n");
+}
+
+TEST(Symbolizer, TwoSnapshotsOfOneBuildGetOneSetOfNames) {
+  Subject subject("g++ -g");
+  reader::Stacks later = subject.stacks();
+  later.modules[0].path = "/nowhere";
+  later.modules[0].bias += 0x1000;
+  for (reader::Stack& stack : later.stacks) stack.frames[0].address += 0x1000;
+  Symbolizer symbolizer({});
+  symbolizer.names(subject.stacks());
+  EXPECT_EQ(symbolizer.names(later).of(later.stacks[0].frames[0]), kInlined);
+}
+
+// A server that takes connections and never answers. One object costs the patience for one request, no more.
+TEST(Symbolizer, AServerThatIsSilentIsAskedOnce) {
+  const int server = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(server, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(server, 16), 0);
+  getsockname(server, reinterpret_cast<sockaddr*>(&address), &size);
+  Subject subject("g++");
+  setenv("DEBUGINFOD_URLS", ("http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/").c_str(), 1);
+  setenv("DEBUGINFOD_TIMEOUT", "1", 1);
+  setenv("DEBUGINFOD_CACHE_PATH", (subject.place() + "/servers").c_str(), 1);
+  subject.module().path = "/nowhere";
+  EXPECT_FALSE(subject.at(Options{}, 0).at(0).known);
+  EXPECT_GE(accept(server, nullptr, nullptr), 0) << "it was asked";
+  EXPECT_EQ(std::getenv("DEBUGINFOD_URLS"), nullptr) << "and will not be asked again";
+  close(server);
+}
+
+}  // namespace
+}  // namespace heapster::symbols
