@@ -32,7 +32,10 @@ struct Frame {
   uint64_t address = 0;         // where the call returns to, in the process
   uint32_t module = kNoModule;  // its place in Stacks::modules
 
-  friend auto operator<=>(const Frame&, const Frame&) = default;
+  friend bool operator==(const Frame&, const Frame&) = default;
+  friend bool operator<(const Frame& a, const Frame& b) {
+    return a.module != b.module ? a.module < b.module : a.address < b.address;
+  }
 };
 
 // Sums that are zero where nothing was sampled, and add up over stacks.

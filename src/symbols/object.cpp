@@ -26,12 +26,13 @@ bool asks_servers() {
 // Does something that may ask a server.
 template <class Ask>
 auto patiently(Ask ask) {
-  const bool asks = asks_servers();
-  if (asks) setenv(kLimit, kPatience, 0);
+  if (!asks_servers()) return ask();
+  setenv(kLimit, kPatience, 0);
+  const char* limit = std::getenv(kLimit);
+  const std::chrono::seconds patience(std::atol(limit != nullptr ? limit : kPatience));
   const auto begin = std::chrono::steady_clock::now();
   auto answer = ask();
-  const auto waited = std::chrono::steady_clock::now() - begin;
-  if (asks && answer == nullptr && waited >= std::chrono::seconds(std::atol(std::getenv(kLimit)))) unsetenv(kServers);
+  if (answer == nullptr && std::chrono::steady_clock::now() - begin >= patience) unsetenv(kServers);
   return answer;
 }
 
