@@ -18,7 +18,7 @@ namespace heapster::report {
 namespace {
 
 std::string quoted(std::string_view unsafe) {
-  const std::string text = printable(unsafe);
+  std::string text = printable(unsafe);
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string result = "\"";
   for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
