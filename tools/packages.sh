@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The Debian packages that heapster needs, by purpose, and how they come onto the machine:
-#   tools/packages.sh build|test|check…   installs what is missing (as root), or prints the
-#                                         apt-get line and exits with 2
+#   tools/packages.sh build|test|compat…   installs what is missing (as root), or prints the apt-get
+#                                     line and exits with 2
 set -euo pipefail
 
 packages_for() {
@@ -13,9 +13,15 @@ packages_for() {
       echo libgtest-dev libgmock-dev clang libclang-rt-14-dev
       echo valgrind libc-devtools prometheus perl python3 sqlite3 make procps jq gdb binutils util-linux libdebuginfod1
       echo libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 redis-server redis-tools
-      echo fakeroot libeatmydata1 faketime
+      echo fakeroot libeatmydata1 faketime libunwind-dev default-jdk-headless
       ;;
     bench) echo libbenchmark-dev libc-devtools heaptrack perl python3 sqlite3 util-linux ;;
+    compat)
+      echo bash dash coreutils findutils git make apt man-db groff-base file openssh-client openssh-server
+      echo perl python3 g++ libpython3-dev nodejs openjdk-17-jdk-headless rustc gcc clang sqlite3
+      echo redis-server redis-tools postgresql nginx-light apache2 libapache2-mod-php curl memcached
+      echo gdb xvfb x11-utils tmux chromium
+      ;;
     check) echo clang-format clang-tidy shellcheck ;;
     *)
       echo "packages.sh: unknown purpose '$1'" >&2

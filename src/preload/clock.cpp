@@ -67,6 +67,12 @@ uint64_t coarse_time() {
   return vdso_clock(CLOCK_MONOTONIC_COARSE, &time) == 0 ? in_nanoseconds(time) : 0;
 }
 
+uint64_t fine_time() {
+  if (load(vdso_clock) == nullptr) store(vdso_clock, find_clock());
+  timespec time{};
+  return vdso_clock(CLOCK_MONOTONIC, &time) == 0 ? in_nanoseconds(time) : 0;
+}
+
 uint64_t coarse_time_of_kernel() { return ask_kernel(CLOCK_MONOTONIC_COARSE); }
 
 uint64_t epoch_time() { return ask_kernel(CLOCK_REALTIME); }

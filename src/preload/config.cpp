@@ -3,6 +3,7 @@
 #include "preload/config.h"
 
 #include "layout/signals.h"
+#include "layout/sizes.h"
 #include "preload/kernel.h"
 #include "preload/string_store.h"
 #include "preload/text.h"
@@ -34,6 +35,7 @@ bool set_out(const char* value) { return config.out_set = keep_value(config.out,
 bool set_run_dir(const char* value) { return value[0] == '/' && keep_value(config.run_dir, value, kLongestPath); }
 bool set_label(const char* value) { return keep_value(config.label, value, kLongestLabel); }
 bool set_follow(const char* value) { return parse_flag(config.follow, value); }
+bool set_stacks(const char* value) { return (config.stacks = parse_size(value)) != 0; }
 bool set_verbose(const char* value) { return parse_flag(config.verbose, value); }
 
 bool set_signal(const char* value) {

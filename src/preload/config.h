@@ -20,7 +20,8 @@ struct Config {
   const char* label;  // empty: none
   uint32_t root_pid;  // 0: not said
   uint64_t root_ticks;
-  int signal;  // 0: none
+  int signal;       // 0: none
+  uint64_t stacks;  // mean bytes between samples; 0: none
   bool follow;
   bool verbose;
 };

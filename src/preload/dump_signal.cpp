@@ -15,10 +15,10 @@ namespace heapster::preload {
 namespace {
 
 void on_signal(int) {
-  if (process.silent) return;
+  if (load(process.silent)) return;
   const KeepErrno keep;
   find_target();  // a fork's child gets its own segment now, if it has none yet
-  if (process.stage == Stage::kCounting && process.pid == kernel::pid()) write_dump();
+  if (load(process.stage) == Stage::kCounting && process.pid == kernel::pid()) write_dump();
 }
 
 }  // namespace

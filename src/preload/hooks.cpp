@@ -17,6 +17,7 @@
 #include "preload/next.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
+#include "preload/sampler.h"
 
 #define HEAPSTER_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -78,7 +79,10 @@ HEAPSTER_EXPORT void* reallocarray(void* block, size_t count, size_t size) {
     *__errno_location() = kEnomem;
     return nullptr;
   }
-  return realloc(block, bytes);  // whoever's the program calls: an executable may have one of its own
+  void* now = realloc(block, bytes);  // whoever's the program calls: an executable may have one of its own
+  // mimalloc's reallocarray says so where its realloc does not.
+  if (HEAPSTER_UNLIKELY(now == nullptr && bytes != 0)) *__errno_location() = kEnomem;
+  return now;
 }
 
 HEAPSTER_EXPORT void* memalign(size_t alignment, size_t size) {
@@ -119,6 +123,13 @@ HEAPSTER_EXPORT void _Exit(int status) {
   heapster::preload::finish();
   next._Exit(status);
   __builtin_unreachable();
+}
+
+// Where an object was, another one may come to lie, with other frames.
+HEAPSTER_EXPORT int dlclose(void* handle) {
+  const int result = next.dlclose(handle);
+  heapster::preload::object_unloaded();
+  return result;
 }
 
 // A child's baseline is what lived when it was made. fork() tells by its handlers; these make a child

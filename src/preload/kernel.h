@@ -72,8 +72,9 @@ inline long read_link(const char* path, char* to, size_t room) {
 }
 
 // Null where the kernel refused.
-inline void* map(size_t bytes, int flags, int fd) {
-  long result = call(__NR_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE, flags, fd, 0);
+inline void* map(size_t bytes, int flags, int fd, size_t offset = 0) {
+  long result =
+      call(__NR_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE, flags, fd, static_cast<long>(offset));
   return result < 0 && result > -4096 ? nullptr : reinterpret_cast<void*>(result);
 }
 inline const void* map_read_only(size_t bytes, int fd) {

@@ -3,8 +3,8 @@
 // The functions of libc that the preload calls, declared here instead of by libc's own headers.
 // Those mark dlsym and others `leaf`, a promise that they never call back into this file; gcc
 // then keeps our statics in registers across them. For an interposer the promise is false:
-// dlsym may call malloc. What is neither here nor sigaction nor dl_iterate_phdr is a raw system call
-// (kernel.h).
+// dlsym may call malloc. What is neither here nor sigaction nor dl_iterate_phdr nor dladdr1 is a raw system
+// call (kernel.h).
 
 #pragma once
 
@@ -14,6 +14,8 @@ extern "C" {
 void* dlsym(void* handle, const char* name);
 void* dlvsym(void* handle, const char* name, const char* version);
 char* dlerror();
+void* dlopen(const char* path, int mode);
+int dlclose(void* handle);
 unsigned long getauxval(unsigned long type);
 const char* gnu_get_libc_version();
 

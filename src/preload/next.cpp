@@ -133,6 +133,7 @@ void boot__exit(int status) {
   kernel::call(__NR_exit_group, status);
 }
 void boot__Exit(int status) { boot__exit(status); }
+int boot_dlclose(void* handle) { return must_bootstrap(next.dlclose) ? -1 : next.dlclose(handle); }
 int boot__Fork() {
   if (!must_bootstrap(next._Fork)) return next._Fork();
   return static_cast<int>(boot_syscall(__NR_clone, kSigchld, 0, 0, 0, 0, 0));
@@ -160,6 +161,11 @@ size_t usable_size(void* block) {
   return next.usable_size != nullptr ? next.usable_size(block) : 0;
 }
 
+const void* home_of_next() {
+  if (load(next.malloc.found) == nullptr) resolve();
+  return object_of(address(next.malloc.found)).base;
+}
+
 NextFacts inspect_next() {
   if (next.usable_size == nullptr) resolve();
   NextFacts facts{};
@@ -170,7 +176,7 @@ NextFacts inspect_next() {
                   same_object(home, address(next.realloc.found)) &&
                   same_object(home, address(next.posix_memalign.found));
   if (!facts.is_libc) {
-    const void* operator_new = dlsym(kDefault, "_Znwm");
+    const void* operator_new = dlsym(kNext, "_Znwm");
     if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up
     facts.defines_new = operator_new != nullptr && same_object(home, operator_new);
   }

@@ -60,6 +60,9 @@ struct NextFacts {
 };
 NextFacts inspect_next();
 
+// The object that the next malloc lies in; null where unknown.
+const void* home_of_next();
+
 // A glibc chunk's size field, which lies before the block; its flag bits; usable bytes from it.
 inline uint64_t chunk_size_field(const void* block) { return static_cast<const uint64_t*>(block)[-1]; }
 inline constexpr uint64_t kChunkMmapped = 2;

@@ -14,4 +14,16 @@ struct Object {
 
 Object object_of(const void* address);
 
+// Whether the program runs under a tool of valgrind's that redirects malloc, where no symbol shows it.
+bool valgrind_takes_malloc();
+
+// Whether any object but this one asks for a C++ library: only then is there anybody to call operator
+// new. (An allocator may ask for one for its own operator's sake.)
+bool speaks_cplusplus(const void* but);
+
+// A program linked to a fixed address that takes a library function's address has a stub of its own for it, and
+// that is what dlsym then answers. It defines nothing, and leads to where the program's calls lead. Walks the
+// symbols of that program only, and is asked only where the answer was not ours.
+bool is_stub(const void* function);
+
 }  // namespace heapster::preload

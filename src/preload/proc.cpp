@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <sys/resource.h>
 
+#include "preload/build_id.h"
 #include "preload/kernel.h"
 #include "preload/text.h"
 
@@ -24,26 +25,6 @@ uint64_t pid_namespace() {
   return *at == '[' && parse_number(++at, inode) ? inode : 0;
 }
 
-constexpr size_t aligned4(size_t size) { return (size + 3) & ~size_t{3}; }
-
-// Copies the GNU build-id out of a PT_NOTE segment.
-void build_id_of_notes(const char* at, size_t size, Identity& identity) {
-  while (size >= sizeof(Elf64_Nhdr)) {
-    const auto* note = reinterpret_cast<const Elf64_Nhdr*>(at);
-    const size_t whole = sizeof *note + aligned4(note->n_namesz) + aligned4(note->n_descsz);
-    if (whole > size) return;
-    const char* name = at + sizeof *note;
-    if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0 &&
-        note->n_descsz <= sizeof identity.build_id) {
-      memcpy(identity.build_id, name + aligned4(note->n_namesz), note->n_descsz);
-      identity.build_id_bytes = note->n_descsz;
-      return;
-    }
-    at += whole;
-    size -= whole;
-  }
-}
-
 // The executable's program headers are in memory already; its file need not be opened.
 void read_build_id(Identity& identity) {
   const auto* headers = reinterpret_cast<const Elf64_Phdr*>(getauxval(AT_PHDR));
@@ -55,7 +36,7 @@ void read_build_id(Identity& identity) {
   }
   for (unsigned long i = 0; i < count; ++i) {
     if (headers[i].p_type == PT_NOTE && identity.build_id_bytes == 0) {
-      build_id_of_notes(reinterpret_cast<const char*>(base + headers[i].p_vaddr), headers[i].p_memsz, identity);
+      copy_build_id(reinterpret_cast<const char*>(base + headers[i].p_vaddr), headers[i].p_memsz, identity);
     }
   }
 }

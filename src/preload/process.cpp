@@ -14,6 +14,7 @@
 #include <elf.h>
 #include <time.h>
 
+#include "preload/bindings.h"
 #include "preload/clock.h"
 #include "preload/config.h"
 #include "preload/dump_signal.h"
@@ -24,9 +25,11 @@
 #include "preload/objects.h"
 #include "preload/publish.h"
 #include "preload/recorder.h"
+#include "preload/sampler.h"
 #include "preload/segment_file.h"
 #include "preload/snapshot_name.h"
 #include "preload/snapshot_writer.h"
+#include "preload/stack_tables.h"
 #include "preload/start.h"
 #include "preload/text.h"
 #include "preload/texts.h"
@@ -56,8 +59,8 @@ ForkBaseline baselines[kForksAtOnce];
 ForkBaseline own_look;  // of a child whose parent left it none
 
 void open_gate() {
-  gate.any = UINTPTR_MAX;
-  gate.fast = process.headers == Headers::kTrusted ? UINTPTR_MAX : 0;
+  store(gate.any, UINTPTR_MAX);
+  store(gate.fast, load(process.headers) == Headers::kTrusted ? UINTPTR_MAX : 0);
 }
 
 void close_gate() { gate = {}; }
@@ -77,6 +80,24 @@ bool find_baseline(const ForkBaseline*& found) {
   return thread_state.baseline == 0;
 }
 
+// Notes about the next allocator hold for a fork's child as well.
+constinit uint64_t lasting_notes = 0;
+
+void raise_lasting(Note note) {
+  raise(note);
+  lasting_notes |= uint64_t{1} << static_cast<uint32_t>(note);
+}
+
+void raise_lasting_again() {
+  for (uint32_t i = 0; i < kMaxNotes; ++i) {
+    if ((lasting_notes >> i & 1) != 0) raise(static_cast<Note>(i));
+  }
+}
+
+// Set while the next allocator's operator new goes past us, but nobody is there to call it.
+constinit bool awaiting_cplusplus = false;
+constinit bool forked = false;
+
 // What the parent's other threads were at when it forked is nothing to the child.
 void restart() {
   restart_threads();
@@ -90,9 +111,9 @@ void restart() {
 // The first call of a fork's child.
 void become_child() {
   const TryLock lock(becoming_child);
-  if (!lock || gate.any != 0) return;
-  if (process.silent) {
-    process.stage = Stage::kOff;
+  if (!lock || load(gate.any) != 0) return;
+  if (load(process.silent)) {
+    store(process.stage, Stage::kOff);
     return;
   }
   const ForkBaseline* baseline = nullptr;
@@ -102,15 +123,24 @@ void become_child() {
                       .parent_ticks = segment.header()->identity.start_ticks,
                       .at_fork = baseline->sums};
   segment.abandon();
+  stacks.abandon();
   restart();
+  raise_lasting_again();
+  forked = true;
   if (approximate) raise(Note::k_baseline_approximate);
-  process.stage = Stage::kOff;
+  store(process.stage, Stage::kOff);
   process.pid = kernel::pid();
   process.started = coarse_time_of_kernel();
   if (!build_segment(origin)) return;
   memcpy(segment.at<Cell>(kLiveAtForkOffset), baseline->cells, sizeof baseline->cells);
-  process.stage = Stage::kCounting;
+  start_sampling();
+  store(process.stage, Stage::kCounting);
   open_gate();
+}
+
+bool end_probation(Headers verdict) {
+  auto seen = Headers::kOnProbation;
+  return __atomic_compare_exchange(&process.headers, &seen, &verdict, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 void say(const char* what) {
@@ -123,7 +153,23 @@ void say(const char* what) {
   kernel::write(2, line, text.size());
 }
 
-void on_exit(void*) { finish(); }
+void note_bypassed_new() {
+  awaiting_cplusplus = !speaks_cplusplus(home_of_next());
+  if (!awaiting_cplusplus) raise_lasting(Note::k_new_bypasses_malloc);
+}
+
+// What the program loaded meanwhile may be out of our reach. A fork's child does not look: whoever held
+// the loader's lock at the fork is not there to release it.
+void note_latecomers() {
+  if (forked || process.silent || process.pid != kernel::pid()) return;
+  if (awaiting_cplusplus) note_bypassed_new();
+  if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
+}
+
+void on_exit(void*) {
+  note_latecomers();
+  finish();
+}
 
 void report_option(const char* assignment, bool accepted) {
   constexpr size_t kLongestOption = 120;
@@ -131,16 +177,27 @@ void report_option(const char* assignment, bool accepted) {
   if (!accepted) raise(Note::k_option_refused);
 }
 
-void note_coverage(const NextFacts& facts) {
-  const void* seen = dlsym(kDefault, "malloc");
-  if (seen != own_malloc()) {
-    const void* executable = reinterpret_cast<const void*>(getauxval(AT_PHDR));
-    const bool by_executable = object_of(seen).base == object_of(executable).base;
-    raise(by_executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
+// Who serves the program's calls, if not us: the first of the functions that answers with a definition tells.
+void note_who_is_first() {
+  if (dlsym(kDefault, "malloc") == own_malloc()) return;
+  const void* executable = object_of(reinterpret_cast<const void*>(getauxval(AT_PHDR))).base;
+  constexpr const char* kNames[] = {"malloc", "calloc", "realloc", "free"};
+  for (const char* name : kNames) {
+    const void* seen = dlsym(kDefault, name);
+    if (is_stub(seen)) continue;
+    const void* object = object_of(seen).base;
+    if (object == object_of(own_malloc()).base) return;
+    raise_lasting(object == executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
+    return;
   }
-  if (facts.defines_new) raise(Note::k_new_bypasses_malloc);
-  if (next.usable_size == nullptr) raise(Note::k_no_usable_size);
-  if (!facts.is_libc) raise(Note::k_usable_size_called);
+}
+
+void note_coverage(const NextFacts& facts) {
+  note_who_is_first();
+  if (valgrind_takes_malloc()) raise_lasting(Note::k_allocator_before_us);
+  if (facts.defines_new && !counts_operators) note_bypassed_new();
+  if (next.usable_size == nullptr) raise_lasting(Note::k_no_usable_size);
+  if (!facts.is_libc) raise_lasting(Note::k_usable_size_called);
   if (early_arena.used()) raise(Note::k_arena_used);
 }
 
@@ -155,7 +212,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
                                         const char* const* environment) {
   const KeepErrno keep;
   if (getauxval(AT_SECURE) != 0) {
-    process.stage = Stage::kOff;
+    store(process.stage, Stage::kOff);
     return;
   }
   const NextFacts facts = inspect_next();
@@ -167,11 +224,13 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
   gather_lasting_texts(argument_count, arguments, facts.path);
   note_coverage(facts);
   if (!build_segment({.start = Start::kFresh, .parent_pid = 0, .parent_ticks = 0, .at_fork = {}})) {
-    process.stage = Stage::kOff;
+    store(process.stage, Stage::kOff);
     return;
   }
+  remember_loaded();
   watch_ends();
-  process.stage = Stage::kCounting;
+  start_sampling();
+  store(process.stage, Stage::kCounting);
   open_gate();
   start_threads();
   install_dump_signal(config.signal);
@@ -182,7 +241,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
 
 void before_fork() {
   // A child that has made no call yet keeps what its parent left it, for its own children.
-  if (process.stage != Stage::kCounting || gate.any == 0) return;
+  if (load(process.stage) != Stage::kCounting || load(gate.any) == 0) return;
   for (uint32_t i = 0; i < kForksAtOnce && thread_state.baseline == 0; ++i) {
     if (__atomic_exchange_n(&baselines[i].taken, 1u, __ATOMIC_ACQUIRE) != 0) continue;
     add_up(baselines[i]);
@@ -191,7 +250,7 @@ void before_fork() {
 }
 
 void after_fork_in_parent() {
-  if (thread_state.baseline == 0 || gate.any == 0) return;
+  if (thread_state.baseline == 0 || load(gate.any) == 0) return;
   __atomic_store_n(&baselines[thread_state.baseline - 1].taken, 0u, __ATOMIC_RELEASE);
   thread_state.baseline = 0;
 }
@@ -205,12 +264,15 @@ void after_fork_in_child() {
 }
 
 void trust_headers() {
-  process.headers = Headers::kTrusted;
-  if (gate.any != 0) open_gate();
+  if (end_probation(Headers::kTrusted) && load(gate.any) != 0) open_gate();
+}
+
+void distrust_headers() {
+  if (end_probation(Headers::kNotTrusted)) raise(Note::k_usable_size_called);
 }
 
 Target find_target() {
-  switch (process.stage) {
+  switch (load(process.stage)) {
     case Stage::kOff:
       return {nullptr, false};
     case Stage::kEarly:
@@ -218,16 +280,18 @@ Target find_target() {
     case Stage::kCounting:
       break;
   }
-  if (gate.any == 0) become_child();
-  if (gate.any == 0) return process.stage == Stage::kOff ? Target{nullptr, false} : early_target();
+  if (load(gate.any) == 0) become_child();
+  if (load(gate.any) == 0) return load(process.stage) == Stage::kOff ? Target{nullptr, false} : early_target();
   return claim_target();
 }
 
 void fall_silent() {
-  if (process.stage != Stage::kCounting || gate.any == 0 || process.silent || process.pid != kernel::pid()) return;
+  if (load(process.stage) != Stage::kCounting || load(gate.any) == 0 || load(process.silent) ||
+      process.pid != kernel::pid())
+    return;
   refresh_names();
   prepare_sharing();
-  process.silent = true;
+  store(process.silent, true);
 }
 
 namespace {
@@ -245,7 +309,9 @@ void await_the_other() {
 }  // namespace
 
 void finish() {
-  if (process.stage != Stage::kCounting || gate.any == 0 || process.silent || process.pid != kernel::pid()) return;
+  if (load(process.stage) != Stage::kCounting || load(gate.any) == 0 || load(process.silent) ||
+      process.pid != kernel::pid())
+    return;
   if (__atomic_exchange_n(&finished, uint32_t{kFinishing}, __ATOMIC_ACQ_REL) != kNotFinished) {
     await_the_other();
     return;
@@ -253,6 +319,7 @@ void finish() {
   const KeepErrno keep;
   gather_early();
   refresh_names();
+  if (has_other_namespaces()) raise(Note::k_other_namespace);
   finish_publishing();
   Header* header = segment.header();
   stamp(header->ending);

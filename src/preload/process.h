@@ -47,8 +47,10 @@ void before_fork();
 void after_fork_in_parent();
 void after_fork_in_child();
 
-// Opens the hot path, once chunk headers are trusted.
+// The end of the headers' probation, either way; the first word counts, whichever thread it is from. Trust opens the
+// hot path.
 void trust_headers();
+void distrust_headers();
 
 // The program is about to restrict its system calls: prepares what needs one, and makes none from now
 // on. There is no snapshot at the end then; the segment stays and says it all.
@@ -57,6 +59,9 @@ void fall_silent();
 // Failures that the hooks see.
 void aligned_failed(bool invalid);
 void realloc_overflowed();
+
+// Whether this library stands in front of operator new, too: libheapster-new.so does.
+HEAPSTER_LOCAL extern const bool counts_operators;
 
 // Whether the program's end has begun.
 bool ending();
@@ -72,6 +77,13 @@ inline constexpr uint32_t kLiveAtForkSection = 3;
 inline constexpr uint32_t kTimelineSection = 4;
 inline constexpr uint32_t kSlotsSection = 5;
 inline constexpr uint32_t kSectionCount = 6;
+// Further ones where stacks were asked for.
+inline constexpr uint32_t kSamplingSection = 6;
+inline constexpr uint32_t kModulesSection = 7;
+inline constexpr uint32_t kStacksSection = 8;
+inline constexpr uint32_t kFramesSection = 9;
+inline constexpr uint32_t kSamplesSection = 10;
+inline constexpr uint32_t kSectionCountWithStacks = 11;
 
 inline Section& slots_section() { return segment.header()->sections[kSlotsSection]; }
 

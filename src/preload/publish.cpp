@@ -21,6 +21,7 @@
 #include "preload/libc.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
+#include "preload/sampler.h"
 #include "preload/segment_memory.h"
 #include "preload/words.h"
 
@@ -76,6 +77,7 @@ void keep_table(int64_t live, uint64_t now) {
   sum_live_cells(cells);
   auto* table = segment.at<Cell>(kLiveAtPeakOffset);
   for (uint32_t i = 0; i < kBuckets; ++i) table[i] = cells[i];
+  keep_stacks_at_peak();
   store(shown.table_live, live);
   store(shown.table_time, now);
 }
@@ -120,15 +122,16 @@ void publish(Shard* shard, uint64_t now) {
   if (net > before) raise_peak(estimate, now);
 }
 
-// How many bytes to allocate until the next step.
+// How many bytes to allocate until the next step. Others may be at it, too, on a shared shard.
 int64_t next_pace(Shard* shard, uint64_t now) {
-  const uint64_t since = now - shard->stepped;
-  uint64_t pace = shard->pace;
+  const uint64_t before = load(shard->stepped);
+  const uint64_t since = now > before ? now - before : 0;
+  uint64_t pace = load(shard->pace);
   if (since == 0 && pace < kSlowestPace) pace *= 2;
   if (since > kSeldom && pace > kQuickestPace) pace /= 2;
   if (pace == 0) pace = kQuickestPace;
-  shard->pace = pace;
-  shard->stepped = now;
+  store(shard->pace, pace);
+  store(shard->stepped, now);
   return static_cast<int64_t>(pace);
 }
 
@@ -143,7 +146,7 @@ void thin_out(Section& section) {
 }
 
 void ask_for_room() {
-  if (room_for_points == kFirstPoints && !process.silent && segment.ensure_timeline())
+  if (room_for_points == kFirstPoints && !load(process.silent) && segment.ensure_timeline())
     room_for_points = kTimelinePoints;
 }
 
@@ -151,7 +154,7 @@ void ask_for_room() {
 void add_point(uint64_t now) {
   Published& shown = published();
   Section& section = segment.header()->sections[kTimelineSection];
-  if (shown.interval == 0) shown.interval = kFirstInterval;
+  if (shown.interval == 0) store(shown.interval, kFirstInterval);
   const Totals totals = sum_totals();
   __atomic_fetch_add(&shown.timeline_stamp, 1u, __ATOMIC_ACQ_REL);
   if (section.used == kFirstPoints) ask_for_room();
@@ -177,11 +180,13 @@ void tick(uint64_t now) {
 
 }  // namespace
 
-void step(Shard* shard) {
+void step(Shard* shard, void* block) {
   const uint64_t now = since_start(coarse_time());
   const int64_t pace = next_pace(shard, now);
-  store(shard->countdown, pace);
-  if (gate.several != 0) {
+  bool due;
+  store(shard->countdown, grant(shard, pace, due));
+  if (due && block != nullptr) sample(shard, block);
+  if (load(gate.several) != 0) {
     publish(shard, now);
   } else {
     store(shard->floor, load(shard->net) - pace);
@@ -192,12 +197,12 @@ void step(Shard* shard) {
 }
 
 void publish_all(Shard* shard) {
-  if (gate.several != 0) publish(shard, since_start(coarse_time()));
+  if (load(gate.several) != 0) publish(shard, since_start(coarse_time()));
 }
 
 void leave_solo() {
   Slot* first = segment.slot(0);
-  if (first == nullptr || gate.several != 0) return;
+  if (first == nullptr || load(gate.several) != 0) return;
   Shard& shard = first->now;
   raise_solo_peak(&shard, since_start(coarse_time()));
   // Its owner publishes at its next call; until then, which may be never, this is what it holds.
@@ -205,7 +210,7 @@ void leave_solo() {
   store(shard.published, net);
   store(shard.floor, net - kPublishBound);
   __atomic_add_fetch(&published().live, net, __ATOMIC_RELAXED);
-  gate.several = 1;
+  store(gate.several, 1u);
   store(shard.countdown, int64_t{0});
 }
 
@@ -243,7 +248,7 @@ void restart_publishing() {
 void finish_publishing() {
   const uint64_t now = since_start(coarse_time());
   const Slot* first = segment.slot(0);
-  if (gate.several == 0 && first != nullptr) raise_solo_peak(&first->now, now);
+  if (load(gate.several) == 0 && first != nullptr) raise_solo_peak(&first->now, now);
   store(published().time, now);
   const TryLock lock(timeline_lock);
   if (lock && now != 0) add_point(now);

@@ -13,8 +13,9 @@ namespace heapster::preload {
 
 namespace {
 
-// Bounds for what dead processes leave behind: this many files, and as old as that.
+// Bounds for what dead processes leave behind: this many files, and as old as that. Beyond the most, age is no excuse.
 constexpr uint64_t kDeadFiles = 1024;
+constexpr uint64_t kMostFiles = 4096;
 constexpr uint64_t kDeadSeconds = 24 * 3600;
 constexpr uint64_t kYoungSeconds = 60;  // never reaped, somebody may be about to collect it
 
@@ -29,9 +30,12 @@ bool is_dead_segment(const char* name, uint64_t pid_namespace) {
   return !read_stat(static_cast<uint32_t>(field[1]), stat) || stat.start_ticks != field[2];
 }
 
+// Being written, or left by a process that was killed meanwhile.
+bool is_temporary(const char* name) { return starts_with(name, ".heapster."); }
+
 bool is_snapshot(const char* name) {
   const size_t size = strlen(name);
-  return size > 5 && equal(name + size - 5, ".heap");
+  return (size > 5 && equal(name + size - 5, ".heap")) || is_temporary(name);
 }
 
 // Writing through a mapping leaves a tmpfs file's time of change at its creation, so a segment's age
@@ -68,7 +72,9 @@ void reap_dead(int directory, uint64_t pid_namespace) {
   const uint64_t limit = files > kDeadFiles ? kYoungSeconds : kDeadSeconds;
   each_entry(directory, [&](const char* name) {
     if (!is_snapshot(name) && !is_dead_segment(name, pid_namespace)) return;
-    if (age_in_seconds(directory, name) > limit) kernel::unlink_at(directory, name);
+    const bool may_stay = files <= kMostFiles || is_temporary(name);
+    if (may_stay && age_in_seconds(directory, name) <= limit) return;
+    if (kernel::unlink_at(directory, name) == 0) --files;
   });
 }
 

@@ -48,17 +48,19 @@ HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model
 // Cold ways out of the hot path.
 HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
+HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
 HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
-HEAPSTER_COLD void step(Shard* shard);  // publish.cpp
+// A step of the shard, and the block that was just allocated, or null. publish.cpp
+HEAPSTER_COLD void step(Shard* shard, void* block);
 HEAPSTER_COLD void* step_and_return(Shard* shard, void* block);
 HEAPSTER_COLD void step_and_free(Shard* shard, void* block);
 
 // The thread's shard, and the same where it may be written to without asking for usable sizes.
 inline Shard* own_shard() {
-  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & gate.any);
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.any));
 }
 HEAPSTER_HOT Shard* fast_shard() {
-  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & gate.fast);
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.fast));
 }
 
 template <typename Writer>
@@ -73,7 +75,7 @@ HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   Writer::add(shard->net, static_cast<int64_t>(by));
   const int64_t net = load(shard->net);
   if (HEAPSTER_UNLIKELY(net > load(shard->ceiling))) {
-    if (gate.several != 0) return true;
+    if (glance(gate.several) != 0) return true;
     Writer::raise(shard->ceiling, net);
   }
   return Writer::take(shard->countdown, static_cast<int64_t>(by));

@@ -37,12 +37,6 @@ void add_one(uint64_t Counters::*counter) {
   with_target([&]<typename Writer>(Shard* shard) { Writer::add(shard->counters.*counter, uint64_t{1}); });
 }
 
-void count_freed(void* block, uint64_t usable) {
-  with_target([&]<typename Writer>(Shard* shard) {
-    if (count_free<Writer>(shard, block, usable)) step(shard);
-  });
-}
-
 // glibc's chunk headers are believed once they have said what malloc_usable_size says of some of the
 // program's own blocks, so that no block has to be allocated for the proof.
 void prove_headers(const void* block, uint64_t usable) {
@@ -51,9 +45,8 @@ void prove_headers(const void* block, uint64_t usable) {
   const uint64_t field = chunk_size_field(block);
   if ((field & kChunkMmapped) != 0) return;
   if (usable_of_chunk(field) != usable) {
-    process.headers = Headers::kNotTrusted;
-    raise(Note::k_usable_size_called);
-  } else if (++agreed >= kProof) {
+    distrust_headers();
+  } else if (__atomic_add_fetch(&agreed, 1u, __ATOMIC_RELAXED) >= kProof) {
     trust_headers();
   }
 }
@@ -74,18 +67,21 @@ void* alloc_slow(void* block, size_t size) {
   }
   const size_t usable = usable_size(block);
   with_target([&]<typename Writer>(Shard* shard) {
-    if (count_alloc<Writer>(shard, block, size, usable)) step(shard);
+    if (count_alloc<Writer>(shard, block, size, usable)) step(shard, block);
   });
-  if (process.headers == Headers::kOnProbation) prove_headers(block, usable);
+  if (load(process.headers) == Headers::kOnProbation) prove_headers(block, usable);
   return block;
 }
 
+void freed_slow(void* block, uint64_t usable) {
+  if (block == nullptr) return add_one(&Counters::free_null_count);
+  with_target([&]<typename Writer>(Shard* shard) {
+    if (count_free<Writer>(shard, block, usable)) step(shard, nullptr);
+  });
+}
+
 void free_slow(void* block) {
-  if (block == nullptr) {
-    add_one(&Counters::free_null_count);
-    return next.free(block);
-  }
-  count_freed(block, usable_size(block));
+  freed_slow(block, block != nullptr ? usable_size(block) : 0);
   if (!early_arena.owns(block)) next.free(block);
 }
 
@@ -96,10 +92,10 @@ void* realloc_slow(void* block, size_t size) {
   if (after != nullptr) {
     const size_t usable = usable_size(after);
     with_target([&]<typename Writer>(Shard* shard) {
-      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard);
+      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard, after);
     });
   } else if (size == 0) {
-    count_freed(block, before);
+    freed_slow(block, before);
   } else {
     add_one(&Counters::realloc_fail_count);
   }
@@ -107,12 +103,12 @@ void* realloc_slow(void* block, size_t size) {
 }
 
 void* step_and_return(Shard* shard, void* block) {
-  step(shard);
+  step(shard, block);
   return block;
 }
 
 void step_and_free(Shard* shard, void* block) {
-  step(shard);
+  step(shard, nullptr);
   next.free(block);
 }
 

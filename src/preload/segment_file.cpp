@@ -10,6 +10,7 @@
 #include "preload/segment_memory.h"
 #include "preload/snapshot_name.h"
 #include "preload/snapshot_writer.h"
+#include "preload/stack_tables.h"
 #include "preload/text.h"
 
 namespace heapster::preload {
@@ -87,7 +88,8 @@ int open_run_directory() {
 }
 
 bool create_segment_file(int directory, const Identity& identity) {
-  if (!file_size_allowed(SegmentMemory::kFileBytes)) {
+  const size_t bytes = config.stacks != 0 ? kStacksEnd : SegmentMemory::kFileBytes;
+  if (!file_size_allowed(bytes)) {
     raise(Note::k_file_size_limit);
     return false;
   }
@@ -98,7 +100,8 @@ bool create_segment_file(int directory, const Identity& identity) {
     return false;
   }
   bool full = false;
-  const bool mapped = segment.map_file(fd, full);
+  const bool mapped = segment.map_file(fd, bytes, full);
+  if (mapped && config.stacks != 0) stacks.map(fd);
   kernel::close(fd);
   if (!mapped) {
     kernel::unlink_at(directory, name);
@@ -109,7 +112,7 @@ bool create_segment_file(int directory, const Identity& identity) {
 
 bool save_earlier_image(int directory, const Identity& identity, Header& earlier) {
   const SegmentName name(identity);
-  const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW);
+  const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);  // a FIFO would be waited for
   if (fd < 0) return false;
   const bool ours = ours_alone(fd) && kernel::read(fd, &earlier, sizeof earlier) == sizeof earlier &&
                     memcmp(earlier.magic, kMagic, sizeof kMagic) == 0 && earlier.identity.pid == identity.pid;

@@ -16,9 +16,9 @@ constexpr long kInvalid = -22;      // EINVAL, from an older kernel
 
 }  // namespace
 
-bool SegmentMemory::map_file(int fd, bool& full) {
+bool SegmentMemory::map_file(int fd, size_t bytes, bool& full) {
   full = false;
-  if (kernel::truncate(fd, kFileBytes) != 0) return false;
+  if (kernel::truncate(fd, bytes) != 0) return false;
   void* at = kernel::map(kFirstBytes, MAP_SHARED, fd);
   if (at == nullptr) return false;
   long promised = kernel::advise(at, kPromisedHead, kPopulateWrite);

@@ -29,8 +29,9 @@ class SegmentMemory {
   static constexpr size_t kPromisedSlots = kSlotsOffset + kShardBytes;
   static constexpr size_t kFileBytes = kSlotsOffset + size_t{kMaxSlots} * sizeof(Slot);
 
-  // Maps an empty file of ours; on false nothing changed, and `full` tells if space was lacking.
-  bool map_file(int fd, bool& full);
+  // Maps the head of an empty file of ours and gives it that size; on false nothing changed, and `full` tells if space
+  // was lacking.
+  bool map_file(int fd, size_t bytes, bool& full);
   bool map_private();
   // Forgets the mapping, which a fork's child inherited from its parent, and gives it back.
   void abandon();

@@ -10,6 +10,7 @@
 #include "preload/publish.h"
 #include "preload/segment_memory.h"
 #include "preload/snapshot_name.h"
+#include "preload/stack_tables.h"
 #include "preload/text.h"
 #include "preload/texts.h"
 
@@ -23,6 +24,7 @@ struct Desk {
   uint32_t lock;
   char temporary[kPathRoom + 32];
   Header patched;
+  Sample samples[256];
 };
 enum : size_t { kEnd, kDump, kStart, kDesks };
 Desk desks[kDesks];
@@ -42,9 +44,28 @@ bool write_all(int fd, const void* from, size_t bytes, uint64_t offset) {
   return true;
 }
 
-// Calls write(address, bytes, offset) for each part of a segment that is in use.
-template <typename SlotAt, typename Write>
-bool each_used_part(const char* base, const Header& header, SlotAt slot_at, Write write) {
+uint64_t end_of_slots(const Header& header) {
+  return kSlotsOffset + header.sections[kSlotsSection].used * sizeof(Slot);
+}
+
+// The tables of stacks lie far behind in a segment, with room to grow. A snapshot's follow its slots, and hold what
+// is used: their entries in its directory say so. Returns where the file ends.
+uint64_t move_up_tables(Header& header) {
+  uint64_t at = end_of_slots(header);
+  for (uint32_t i = kSamplingSection; i < header.section_count && i < kMaxSections; ++i) {
+    Section& table = header.sections[i];
+    if (table.used > table.capacity) table.used = table.capacity;
+    table.capacity = table.used;
+    table.offset = at;
+    at += (table.used * table.item_bytes + 7) & ~uint64_t{7};
+  }
+  return at;
+}
+
+// Calls write(address, bytes, offset) for each part of a segment that is in use: part_at(offset) is where it lies in
+// memory, and `header` says where it goes.
+template <typename SlotAt, typename TableAt, typename Write>
+bool each_used_part(const char* base, const Header& header, SlotAt slot_at, TableAt table_at, Write write) {
   const Section& timeline = header.sections[kTimelineSection];
   const size_t points = timeline.used < kTimelinePoints ? timeline.used : kTimelinePoints;
   bool good = write(base + kTextsOffset, kTimelineOffset - kTextsOffset, kTextsOffset) &&
@@ -57,7 +78,35 @@ bool each_used_part(const char* base, const Header& header, SlotAt slot_at, Writ
     good = write(&slot->now, kShardBytes, offset);
     if (good && load(slot->now.generation) > 1) good = write(&slot->before, kShardBytes, offset + kShardBytes);
   }
+  for (uint32_t i = kSamplingSection; good && i < header.section_count; ++i) {
+    const Section& table = header.sections[i];
+    if (table.used != 0 && i != kSamplesSection) good = write(table_at(i), table.used * table.item_bytes, table.offset);
+  }
   return good;
+}
+
+// Of the samples only those are written whose blocks live: they come last in the file, and the directory is told
+// how many there were.
+bool write_samples(Desk& desk, int fd, const Sample* samples) {
+  Section& table = desk.patched.sections[kSamplesSection];
+  const uint64_t places = desk.patched.section_count > kSamplesSection ? table.used : 0;
+  constexpr size_t kRoom = sizeof desk.samples / sizeof(Sample);
+  uint64_t written = 0;
+  size_t waiting = 0;
+  const auto flush = [&] {
+    const bool good = write_all(fd, desk.samples, waiting * sizeof(Sample), table.offset + written * sizeof(Sample));
+    written += waiting;
+    waiting = 0;
+    return good;
+  };
+  for (uint64_t i = 0; i < places; ++i) {
+    if (load(samples[i].pointer) == 0) continue;
+    desk.samples[waiting++] = samples[i];
+    if (waiting == kRoom && !flush()) return false;
+  }
+  if (!flush()) return false;
+  if (places != 0) table.used = table.capacity = written;
+  return true;
 }
 
 // Only a regular file is replaced: /dev/null, a pipe or a link are somebody else's.
@@ -88,10 +137,10 @@ int create_temporary(Desk& desk, const char* path) {
 // Writes the desk's header and what `write_parts(fd)` writes to the path, or leaves nothing there.
 template <typename WriteParts>
 bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
-  const uint64_t most = kSlotsOffset + desk.patched.sections[kSlotsSection].used * sizeof(Slot);
-  const int fd = file_size_allowed(most) ? create_temporary(desk, path) : -1;
+  const uint64_t size = move_up_tables(desk.patched);
+  const int fd = file_size_allowed(size) ? create_temporary(desk, path) : -1;
   if (fd < 0) return false;
-  bool good = write_all(fd, &desk.patched, sizeof desk.patched, 0) && write_parts(fd);
+  bool good = write_parts(fd) && write_all(fd, &desk.patched, sizeof desk.patched, 0);
   kernel::close(fd);
   good = good && kernel::rename(desk.temporary, path) == 0;
   if (!good) kernel::unlink_at(AT_FDCWD, desk.temporary);
@@ -99,12 +148,15 @@ bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
 }
 
 bool write_own(Desk& desk, const char* path) {
-  memcpy(&desk.patched, segment.header(), sizeof desk.patched);
+  copy_words(&desk.patched, segment.header(), sizeof desk.patched);
   if (!ending()) stamp(desk.patched.ending);
   const bool good = write_file(desk, path, [&desk](int fd) {
     return each_used_part(
-        reinterpret_cast<const char*>(segment.header()), desk.patched, [](uint32_t i) { return segment.slot(i); },
-        [fd](const void* at, size_t bytes, uint64_t offset) { return write_all(fd, at, bytes, offset); });
+               reinterpret_cast<const char*>(segment.header()), desk.patched,
+               [](uint32_t i) { return segment.slot(i); },
+               [](uint32_t i) { return stacks.part(segment.header()->sections[i].offset); },
+               [fd](const void* at, size_t bytes, uint64_t offset) { return write_all(fd, at, bytes, offset); }) &&
+           write_samples(desk, fd, reinterpret_cast<const Sample*>(stacks.part(kSamplesOffset)));
   });
   if (!good) raise(Note::k_snapshot_failed);
   return good;
@@ -151,12 +203,23 @@ void restart_snapshots() {
   }
 }
 
+// Whether a file that an earlier image left is as large as its own directory says.
+bool fits(const Header& earlier, size_t size) {
+  if (end_of_slots(earlier) > size || earlier.section_count > kMaxSections) return false;
+  for (uint32_t i = kSamplingSection; i < earlier.section_count; ++i) {
+    const Section& table = earlier.sections[i];
+    if (table.offset > size || table.item_bytes == 0 || table.used > (size - table.offset) / table.item_bytes)
+      return false;
+  }
+  return true;
+}
+
 bool save_replaced(int fd, const Header& earlier) {
   if (earlier.version != kFormatVersion || earlier.sections[kSlotsSection].used > kMaxSlots) return false;
-  const size_t size = kSlotsOffset + earlier.sections[kSlotsSection].used * sizeof(Slot);
   struct stat status {};
   if (kernel::call(__NR_fstat, fd, kernel::as_long(&status)) != 0) return false;
-  if (static_cast<size_t>(status.st_size) < size) return false;
+  const auto size = static_cast<size_t>(status.st_size);
+  if (!fits(earlier, size)) return false;
   const char* base = static_cast<const char*>(kernel::map_read_only(size, fd));
   if (base == nullptr) return false;
   Header& header = desks[kStart].patched;
@@ -167,8 +230,11 @@ bool save_replaced(int fd, const Header& earlier) {
                               sizeof earlier_path);
   const auto write_parts = [&](int to) {
     return each_used_part(
-        base, header, [base](uint32_t i) { return reinterpret_cast<const Slot*>(base + kSlotsOffset) + i; },
-        [to](const void* part, size_t bytes, uint64_t offset) { return write_all(to, part, bytes, offset); });
+               base, header, [base](uint32_t i) { return reinterpret_cast<const Slot*>(base + kSlotsOffset) + i; },
+               [base, &earlier](uint32_t i) { return base + earlier.sections[i].offset; },
+               [to](const void* part, size_t bytes, uint64_t offset) { return write_all(to, part, bytes, offset); }) &&
+           write_samples(desks[kStart], to,
+                         reinterpret_cast<const Sample*>(base + earlier.sections[kSamplesSection].offset));
   };
   const bool none = earlier_path[0] == '\0';
   const bool good = told && (none || write_file(desks[kStart], earlier_path, write_parts));

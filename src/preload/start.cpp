@@ -12,6 +12,7 @@
 #include "preload/reaper.h"
 #include "preload/segment_file.h"
 #include "preload/snapshot_name.h"
+#include "preload/stack_tables.h"
 #include "preload/string_store.h"
 #include "preload/text.h"
 #include "preload/texts.h"
@@ -75,6 +76,7 @@ void describe(Header* header) {
   describe_one(kTimelineSection, SectionType::kTimeline, sizeof(TimelinePoint), kTimelineOffset, kTimelinePoints, 0);
   describe_one(kSlotsSection, SectionType::kSlots, sizeof(Slot), kSlotsOffset, kMaxSlots, 0);
   header->section_count = kSectionCount;
+  if (stacks.there()) stacks.describe(*header);
   memcpy(reinterpret_cast<char*>(header) + kSchemaOffset, kSchema.data(), sizeof kSchema);
 }
 
@@ -93,7 +95,10 @@ void fill(Header* header, const Identity& identity, const Origin& origin) {
 }
 
 bool place_segment(int directory, const Identity& identity) {
-  return (directory >= 0 && create_segment_file(directory, identity)) || segment.map_private();
+  if (directory >= 0 && create_segment_file(directory, identity)) return true;
+  if (!segment.map_private()) return false;
+  if (config.stacks != 0) stacks.map(-1);
+  return true;
 }
 
 }  // namespace
@@ -135,7 +140,8 @@ bool build_segment(const Origin& origin) {
     if (placed) fill(segment.header(), identity, origin);
   }
   if (directory >= 0) {
-    if (identity.pid % kStartsPerReaping == 0) reap_dead(directory, identity.pid_namespace);
+    // Process numbers alone may come in steps that never meet.
+    if ((identity.pid + identity.start_ticks) % kStartsPerReaping == 0) reap_dead(directory, identity.pid_namespace);
     kernel::close(directory);
   }
   return placed;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Free shards form a stack that is popped and pushed by compare-exchange; its head carries a tag,
-// so that a shard popped and pushed again meanwhile is noticed. No lock is ever held, so a fork or
-// a signal can come at any moment.
+// Free shards form a stack (free_list.h). No lock is ever held, so a fork or a signal can come at any moment.
 
 #include "preload/threads.h"
 
 #include <sys/prctl.h>
 
 #include "preload/clock.h"
+#include "preload/free_list.h"
 #include "preload/kernel.h"
 #include "preload/libc.h"
 #include "preload/notes.h"
 #include "preload/proc.h"
 #include "preload/process.h"
 #include "preload/publish.h"
+#include "preload/sampler.h"
 #include "preload/segment_memory.h"
 #include "preload/text.h"
 
@@ -24,12 +24,12 @@ __thread ThreadState thread_state __attribute__((tls_model("initial-exec"))) = {
 
 namespace {
 
-constexpr uint32_t kNone = UINT32_MAX;
+constexpr uint32_t kNone = kNoPlace;
 constexpr uint32_t kSharedShards = 4;
 
 constinit unsigned end_key = kNone;
 constinit uint32_t free_after[kMaxSlots] = {};  // index + 1 of the free slot below, by slot
-constinit uint64_t free_head = 0;               // tag << 32 | index + 1
+constinit FreeList free_slots;
 constinit Shard* shared_shards[kSharedShards] = {};
 
 Shard early;  // in use until the segment is there, and where no slot can be had
@@ -37,24 +37,7 @@ constinit bool early_used = false;
 
 Published& published() { return segment.header()->published; }
 
-void push_free(uint32_t index) {
-  uint64_t head = load(free_head);
-  uint64_t fresh;
-  do {
-    store(free_after[index], static_cast<uint32_t>(head));
-    fresh = ((head >> 32) + 1) << 32 | (index + 1);
-  } while (!__atomic_compare_exchange_n(&free_head, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
-}
-
-uint32_t pop_free() {
-  uint64_t head = __atomic_load_n(&free_head, __ATOMIC_ACQUIRE);
-  while (static_cast<uint32_t>(head) != 0) {
-    const uint32_t index = static_cast<uint32_t>(head) - 1;
-    const uint64_t below = ((head >> 32) + 1) << 32 | load(free_after[index]);
-    if (__atomic_compare_exchange_n(&free_head, &head, below, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return index;
-  }
-  return kNone;
-}
+uint32_t& link_of(uint32_t index) { return free_after[index]; }
 
 // A slot that nobody used before, below `limit`; `used` only ever counts slots that can be touched.
 uint32_t take_fresh(uint32_t limit) {
@@ -69,7 +52,7 @@ uint32_t take_fresh(uint32_t limit) {
 // The copy that later tells what the new owner did alone.
 bool hand_over(Slot* slot) {
   if (!segment.ensure_before(slot)) return false;
-  memcpy(&slot->before, &slot->now, sizeof slot->now);
+  copy_words(&slot->before, &slot->now, sizeof slot->now);
   return true;
 }
 
@@ -81,17 +64,18 @@ void own(Shard& shard, uint32_t index) {
   take_name(shard);
   store(shard.generation, shard.generation + 1);
   store(shard.tid, kernel::tid());
+  seed_shard(&shard, index);
   __atomic_fetch_add(&published().slots_owned, 1u, __ATOMIC_RELAXED);
 }
 
 // Finds a shard for the calling thread; null where there is none.
 Shard* claim() {
-  uint32_t index = pop_free();
+  uint32_t index = free_slots.pop(link_of);
   if (index == kNone) {
     index = take_fresh(kMaxSlots - kSharedShards);
     if (index == kNone) return nullptr;
   } else if (!hand_over(segment.slot(index))) {
-    push_free(index);
+    free_slots.push(index, link_of);
     return nullptr;
   }
   Shard* shard = &segment.slot(index)->now;
@@ -111,7 +95,7 @@ Target shared_target(Note why) {
   Shard*& place = shared_place(why);
   Shard* shard = load(place);
   if (shard != nullptr) return {shard, true};
-  if (process.silent) return early_target();
+  if (load(process.silent)) return early_target();
   const uint32_t index = take_fresh(kMaxSlots);
   if (index == kNone) return early_target();
   if (index == 1) leave_solo();
@@ -134,7 +118,7 @@ void end_thread(void*) {
   publish_all(shard);
   store(shard->tid, 0u);
   __atomic_fetch_sub(&published().slots_owned, 1u, __ATOMIC_RELAXED);
-  push_free(thread_state.slot);
+  free_slots.push(thread_state.slot, link_of);
 }
 
 // Moves counts from a shard that others may still add to.
@@ -170,7 +154,7 @@ Target claim_target() {
     default:
       return early_target();
   }
-  if (process.silent) return shared_target(Note::k_silent);
+  if (load(process.silent)) return shared_target(Note::k_silent);
   thread_state.stage = kClaiming;
   Shard* shard = claim();
   if (shard == nullptr) {
@@ -211,7 +195,7 @@ void start_threads() {
 
 void restart_threads() {
   thread_state = {};
-  free_head = 0;
+  free_slots.clear();
   for (Shard*& shard : shared_shards) shard = nullptr;
   if (early_used) memset(&early, 0, sizeof early);
   early_used = false;
@@ -228,9 +212,10 @@ void refresh_names() {
       continue;
     }
     char path[48];
-    char name[sizeof slot->now.name] = {};
+    alignas(uint64_t) char name[sizeof slot->now.name] = {};
     TextBuilder(path, sizeof path).add("/proc/self/task/").add(tid).add("/comm");
-    if (read_text(path, name, sizeof name) != 0) memcpy(slot->now.name, name, sizeof name);
+    const bool still = read_text(path, name, sizeof name) != 0 && load(slot->now.tid) == tid;
+    if (still) copy_words(slot->now.name, name, sizeof name);
   }
 }
 

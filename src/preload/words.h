@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace heapster::preload {
@@ -19,12 +20,32 @@ namespace heapster::preload {
 
 template <typename T>
 inline T load(const T& word) {
-  return __atomic_load_n(&word, __ATOMIC_RELAXED);
+  T value;  // not __atomic_load_n, which clang refuses for an enum
+  __atomic_load(&word, &value, __ATOMIC_RELAXED);
+  return value;
 }
 
 template <typename T>
 inline void store(T& word, T value) {
-  __atomic_store_n(&word, value, __ATOMIC_RELAXED);
+  __atomic_store(&word, &value, __ATOMIC_RELAXED);
+}
+
+// Copies what others may be writing to: no word is torn, though two may be of two moments. Both are aligned for words.
+inline void copy_words(void* to, const void* from, size_t bytes) {
+  auto* target = static_cast<uint64_t*>(to);
+  const auto* source = static_cast<const uint64_t*>(from);
+  for (size_t i = 0; i < bytes / sizeof *source; ++i) store(target[i], load(source[i]));
+}
+
+// A word that hardly ever changes, on the hot path. gcc folds a plain read into the instruction that uses it, and an
+// atomic one never; an aligned word is not read in halves either way. TSan gets the atomic read that is meant.
+template <typename T>
+inline T glance(const T& word) {
+#if defined(__SANITIZE_THREAD__)
+  return load(word);
+#else
+  return word;
+#endif
 }
 
 // The only writer of a word adds to it.

@@ -20,6 +20,7 @@
 
 #include "reader/directory.h"
 #include "reader/proc.h"
+#include "reader/strangers.h"
 
 namespace heapster::reader {
 
@@ -157,9 +158,9 @@ bool copy_stacks(const Source& from, Copy& copy, const Directory& first, Header&
 
 void stamp_time(Header& header, uint64_t inode) {
   const Identity& identity = header.identity;
-  const bool alive = header.state == static_cast<uint32_t>(State::kRunning) && header.ending.time == 0 &&
-                     start_ticks_of(identity.pid) == identity.start_ticks && maps_inode(identity.pid, inode);
-  if (!alive) return;
+  if (header.state != static_cast<uint32_t>(State::kRunning) || header.ending.time != 0) return;
+  const std::optional<uint32_t> pid = Strangers().pid_of(identity);
+  if (!pid || hold_of(*pid, identity, inode) != Hold::kMapped) return;
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   const uint64_t nanoseconds = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);

@@ -8,10 +8,14 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <sstream>
+#include <string_view>
 
 namespace heapster::reader {
 
@@ -56,29 +60,118 @@ bool has_header(Elf* elf, GElf_Word type) {
   return false;
 }
 
-bool table_defines_malloc(Elf* elf, Elf_Scn* section, const GElf_Shdr& header) {
+// Calls visit(name) for each function that a symbol table defines, for others or (local) itself.
+template <typename Visit>
+void each_function(Elf* elf, Elf_Scn* section, const GElf_Shdr& header, bool local, Visit visit) {
   Elf_Data* data = elf_getdata(section, nullptr);
-  if (data == nullptr || header.sh_entsize == 0) return false;
+  if (data == nullptr || header.sh_entsize == 0) return;
   for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
     GElf_Sym symbol;
-    if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return false;
+    if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) return;
     if (symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
-    if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
+    if (!local && GELF_ST_BIND(symbol.st_info) == STB_LOCAL) continue;
     const char* name = elf_strptr(elf, header.sh_link, symbol.st_name);
-    if (name != nullptr && std::strcmp(name, "malloc") == 0) return true;
+    if (name != nullptr) visit(std::string_view(name));
   }
-  return false;
 }
 
-// Exported or not: the program's own calls go to its own malloc either way.
-bool defines_malloc(Elf* elf) {
+// The same for the symbol tables of these types.
+template <typename Visit>
+void each_function(Elf* elf, std::initializer_list<GElf_Word> types, bool local, Visit visit) {
   for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr) continue;
-    if (header.sh_type != SHT_DYNSYM && header.sh_type != SHT_SYMTAB) continue;
-    if (table_defines_malloc(elf, section, header)) return true;
+    if (std::find(types.begin(), types.end(), header.sh_type) == types.end()) continue;
+    each_function(elf, section, header, local, visit);
   }
-  return false;
+}
+
+struct Sanitizer {
+  std::string_view name;
+  std::string_view runtime;  // part of the names of its library and of its first function
+};
+constexpr Sanitizer kSanitizers[] = {{"AddressSanitizer", "asan"},
+                                     {"ThreadSanitizer", "tsan"},
+                                     {"MemorySanitizer", "msan"},
+                                     {"HWAddressSanitizer", "hwasan"},
+                                     {"LeakSanitizer", "lsan"}};
+
+// What the symbols and the needed libraries of an executable tell.
+struct Runtime {
+  const Sanitizer* sanitizer = nullptr;
+  bool own_malloc = false;
+};
+
+void take_needed(Runtime& runtime, std::string_view library) {
+  for (const Sanitizer& sanitizer : kSanitizers) {
+    const std::string name(sanitizer.runtime);
+    if (library.starts_with("lib" + name + ".so") || library.starts_with("libclang_rt." + name)) {
+      runtime.sanitizer = &sanitizer;
+    }
+  }
+}
+
+void take_function(Runtime& runtime, std::string_view function) {
+  if (function == "malloc") runtime.own_malloc = true;
+  if (!function.starts_with("__") || !function.ends_with("_init")) return;
+  function.remove_prefix(2);
+  function.remove_suffix(5);
+  for (const Sanitizer& sanitizer : kSanitizers) {
+    if (function == sanitizer.runtime) runtime.sanitizer = &sanitizer;
+  }
+}
+
+void take_libraries(Runtime& runtime, Elf* elf) {
+  for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == nullptr || header.sh_type != SHT_DYNAMIC || header.sh_entsize == 0) continue;
+    Elf_Data* data = elf_getdata(section, nullptr);
+    if (data == nullptr) continue;
+    for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
+      GElf_Dyn entry;
+      if (gelf_getdyn(data, static_cast<int>(i), &entry) == nullptr || entry.d_tag == DT_NULL) return;
+      if (entry.d_tag != DT_NEEDED) continue;
+      if (const char* name = elf_strptr(elf, header.sh_link, entry.d_un.d_val)) take_needed(runtime, name);
+    }
+  }
+}
+
+// Exported or not: the program's own calls go to its own functions either way.
+Runtime runtime_of(Elf* elf) {
+  Runtime runtime;
+  each_function(elf, {SHT_DYNSYM, SHT_SYMTAB}, false, [&](std::string_view name) { take_function(runtime, name); });
+  take_libraries(runtime, elf);
+  return runtime;
+}
+
+Definitions look_into(Elf* elf, std::initializer_list<GElf_Word> types) {
+  Definitions found;
+  each_function(elf, types, false, [&](std::string_view name) {
+    found.malloc |= name == "malloc";
+    found.operator_new |= name == "_Znwm";
+  });
+  return found;
+}
+
+using ElfHandle = std::unique_ptr<Elf, int (*)(Elf*)>;
+
+ElfHandle open_elf(int fd) {
+  elf_version(EV_CURRENT);
+  return {elf_begin(fd, ELF_C_READ, nullptr), elf_end};
+}
+
+// The dynamic linker that an executable asks for.
+std::string loader_named_by(Elf* elf, int fd) {
+  size_t count = 0;
+  elf_getphdrnum(elf, &count);
+  for (size_t i = 0; i < count; ++i) {
+    GElf_Phdr header;
+    if (gelf_getphdr(elf, static_cast<int>(i), &header) == nullptr || header.p_type != PT_INTERP) continue;
+    std::string path(std::min<size_t>(header.p_filesz, PATH_MAX), '\0');
+    const ssize_t size = pread(fd, path.data(), path.size(), static_cast<off_t>(header.p_offset));
+    return {path.c_str(), strnlen(path.c_str(), size > 0 ? static_cast<size_t>(size) : 0)};
+  }
+  return {};
 }
 
 // Programs that gain rights at exec are started without preloads.
@@ -90,16 +183,20 @@ bool gains_rights(const std::string& path) {
   return getuid() != 0 && getxattr(path.c_str(), "security.capability", nullptr, 0) > 0;
 }
 
-std::optional<std::string> why_elf_unseen(int fd) {
-  elf_version(EV_CURRENT);
-  const std::unique_ptr<Elf, int (*)(Elf*)> elf(elf_begin(fd, ELF_C_READ, nullptr), elf_end);
+std::optional<Unseen> why_elf_unseen(int fd) {
+  const ElfHandle elf = open_elf(fd);
   GElf_Ehdr header;
   if (elf == nullptr || elf_kind(elf.get()) != ELF_K_ELF || gelf_getehdr(elf.get(), &header) == nullptr) return {};
   if (header.e_machine != kOurMachine || gelf_getclass(elf.get()) != ELFCLASS64) {
-    return "is built for another architecture";
+    return Unseen{"is built for another architecture", Fate::kRefused};
   }
-  if (!has_header(elf.get(), PT_INTERP)) return "is statically linked";
-  if (defines_malloc(elf.get())) return "defines malloc itself";
+  if (!has_header(elf.get(), PT_INTERP)) return Unseen{"is statically linked", Fate::kIgnored};
+  const Runtime runtime = runtime_of(elf.get());
+  if (runtime.sanitizer != nullptr) {
+    return Unseen{"is built with " + std::string(runtime.sanitizer->name) + ", whose runtime has to come first",
+                  Fate::kRefused};
+  }
+  if (runtime.own_malloc) return Unseen{"defines malloc itself", Fate::kLoaded};
   return {};
 }
 
@@ -124,20 +221,57 @@ Result<std::string> find_program(const std::string& word) {
   return Error{word + ": no such program"};
 }
 
-std::optional<std::string> why_unseen(const std::string& path) {
+std::optional<Unseen> why_unseen(const std::string& path) {
   std::string program = path;
   for (int i = 0; i < kMostInterpreters; ++i) {
     const OpenFile file(program);
-    if (gains_rights(program)) return program + " is set-user-id, set-group-id or has capabilities";
+    if (gains_rights(program)) {
+      return Unseen{program + " is set-user-id, set-group-id or has capabilities", Fate::kIgnored};
+    }
     if (file.fd() < 0) return {};
     const std::string interpreter = interpreter_of(file.fd());
     if (interpreter.empty()) {
-      const auto why = why_elf_unseen(file.fd());
-      return why ? std::optional(program + " " + *why) : std::nullopt;
+      auto unseen = why_elf_unseen(file.fd());
+      if (unseen) unseen->why = program + " " + unseen->why;
+      return unseen;
     }
     program = interpreter;
   }
   return {};
+}
+
+Loader loader_of(const std::string& path) {
+  std::string program = path;
+  for (int i = 0; i < kMostInterpreters; ++i) {
+    const OpenFile file(program);
+    if (file.fd() < 0) break;
+    const std::string interpreter = interpreter_of(file.fd());
+    if (interpreter.empty()) {
+      const ElfHandle elf = open_elf(file.fd());
+      return {program, elf != nullptr ? loader_named_by(elf.get(), file.fd()) : ""};
+    }
+    program = interpreter;
+  }
+  return {program, ""};
+}
+
+std::string embedded_allocator(const std::string& path) {
+  static constexpr std::string_view kNames[] = {"_rjem_malloc", "je_malloc", "mi_malloc", "tc_malloc", "rpmalloc"};
+  const OpenFile file(loader_of(path).binary);
+  const ElfHandle elf = open_elf(file.fd());
+  std::string found;
+  if (file.fd() < 0 || elf == nullptr) return found;
+  each_function(elf.get(), {SHT_DYNSYM, SHT_SYMTAB}, true, [&](std::string_view name) {
+    if (std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames)) found = name;
+  });
+  return found;
+}
+
+Definitions definitions_of(const std::string& path) {
+  const OpenFile file(path);
+  if (file.fd() < 0) return {};
+  const ElfHandle elf = open_elf(file.fd());
+  return elf != nullptr ? look_into(elf.get(), {SHT_DYNSYM}) : Definitions{};
 }
 
 }  // namespace heapster::reader

@@ -6,6 +6,7 @@
 #include "reader/find.h"
 
 #include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include "reader/directory.h"
 #include "reader/load.h"
 #include "reader/proc.h"
+#include "reader/strangers.h"
 
 namespace heapster::reader {
 
@@ -45,62 +47,104 @@ Result<std::vector<std::string>> names_in(const std::string& directory, bool (*w
   return names;
 }
 
-Result<Listing> load_all(const std::string& directory, bool (*wanted)(const std::string&)) {
-  const auto names = names_in(directory, wanted);
-  if (!names) return names.error();
-  Listing listing;
-  for (const std::string& name : *names) {
-    const std::string path = directory + "/" + name;
-    Result<Snapshot> snapshot = load(path);
-    if (snapshot) {
-      listing.found.push_back({path, std::move(*snapshot)});
-    } else if (access(path.c_str(), F_OK) == 0) {  // one that ended meanwhile is no fault
-      listing.refused.push_back(snapshot.error().text);
-    }
+void load_into(Listing& listing, const std::string& path, Strangers& strangers) {
+  Result<Snapshot> snapshot = load(path, strangers);
+  if (snapshot) {
+    listing.found.push_back({path, std::move(*snapshot)});
+  } else if (access(path.c_str(), F_OK) == 0) {  // one that ended meanwhile is no fault
+    listing.refused.push_back(snapshot.error().text);
   }
+}
+
+void sort(Listing& listing) {
   const auto rank = [](const Found& f) {
     return std::tuple(f.snapshot.process.life != Life::kRunning,
                       UINT64_MAX - f.snapshot.process.identity.started_epoch);
   };
   std::stable_sort(listing.found.begin(), listing.found.end(),
                    [&](const Found& a, const Found& b) { return rank(a) < rank(b); });
+}
+
+Result<Listing> load_all(const std::string& directory, bool (*wanted)(const std::string&), Strangers& strangers) {
+  const auto names = names_in(directory, wanted);
+  if (!names) return names.error();
+  Listing listing;
+  for (const std::string& name : *names) load_into(listing, directory + "/" + name, strangers);
+  sort(listing);
   return listing;
+}
+
+bool lies_in(const std::string& directory, const MappedSegment& segment) {
+  struct stat status {};
+  const std::string path = directory + "/" + segment.path.substr(segment.path.rfind('/') + 1);
+  return lstat(path.c_str(), &status) == 0 && status.st_dev == segment.device && status.st_ino == segment.inode;
 }
 
 // A file of a process with the wanted number, and what makes it the better answer.
 struct Candidate {
   std::string path;
   bool alive;
+  bool replaced;  // the process is there, but this is of an earlier image
+  bool ours;      // of our PID namespace
   Identity identity;
 
-  auto rank() const { return std::tuple(alive, identity.started_epoch, identity.image); }
+  auto rank() const { return std::tuple(alive, replaced, ours, identity.started_epoch, identity.image); }
 };
 
-std::optional<Candidate> candidate(const std::string& path, uint32_t pid, bool segment) {
+std::optional<Candidate> candidate(const std::string& path, uint32_t pid, Strangers& strangers) {
   const Result<FileSource> file = FileSource::open(path);
   if (!file) return std::nullopt;
-  const Result<Directory> directory = read_directory(*file);
-  if (!directory || directory->header.identity.pid != pid) return std::nullopt;
-  const Identity& identity = directory->header.identity;
-  const bool alive = segment && start_ticks_of(pid) == identity.start_ticks && maps_inode(pid, file->inode());
-  return Candidate{path, alive, identity};
+  const Result<Snapshot> snapshot = load(*file);
+  if (!snapshot) return std::nullopt;
+  const Identity& identity = snapshot->process.identity;
+  const std::string& boot = snapshot->process.boot_id;
+  const bool this_boot = boot.empty() || boot == boot_id();
+  const std::optional<uint32_t> present = this_boot ? strangers.pid_of(identity) : std::nullopt;
+  if (present.value_or(identity.pid) != pid) return std::nullopt;
+  const bool alive = present && hold_of(pid, identity, file->inode()) == Hold::kMapped;
+  return Candidate{path, alive, present.has_value(), in_our_namespace(identity.pid_namespace), identity};
+}
+
+// What a process itself has mapped: found without a run directory, so wherever it has one.
+std::optional<Candidate> mapped_candidate(uint32_t pid, Strangers& strangers) {
+  for (const MappedSegment& segment : mapped_segments(pid)) {
+    if (auto found = candidate(segment.path, pid, strangers); found && found->alive) return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<Candidate> best_in(const std::string& directory, const std::vector<std::string>& names, uint32_t pid,
+                                 Strangers& strangers) {
+  std::optional<Candidate> best;
+  for (const std::string& name : names) {
+    const auto segment = parse_segment_name(name);
+    if (segment && segment->pid != pid) continue;
+    auto next = candidate(directory + "/" + name, pid, strangers);
+    if (next && (!best || best->rank() < next->rank())) best = std::move(next);
+  }
+  return best;
+}
+
+// A number that came back belongs to another process now, whose numbers the dead one's are not.
+Error unmeasured(uint32_t pid, const std::string& directory, const std::optional<Candidate>& dead) {
+  const std::string number = std::to_string(pid);
+  if (dead) return {"process " + number + " is not measured; an earlier one of that number left " + dead->path};
+  return {start_ticks_of(pid) ? "process " + number + " is not measured (no segment in " + directory + ")"
+                              : "no process " + number + " and no segment of it in " + directory +
+                                    " (a file of that name is ./" + number + ")"};
 }
 
 Result<std::string> resolve_pid(uint32_t pid, const std::string& directory) {
   const auto names = names_in(directory, [](const std::string& n) { return is_segment(n) || is_snapshot(n); });
   if (!names) return names.error();
-  std::optional<Candidate> best;
-  for (const std::string& name : *names) {
-    const auto segment = parse_segment_name(name);
-    if (segment && segment->pid != pid) continue;
-    auto next = candidate(directory + "/" + name, pid, segment.has_value());
-    if (next && (!best || best->rank() < next->rank())) best = std::move(next);
+  Strangers strangers;
+  auto best = best_in(directory, *names, pid, strangers);
+  if (!best || !best->alive) {
+    if (auto mapped = mapped_candidate(pid, strangers)) best = std::move(mapped);
   }
-  if (best) return best->path;
-  const std::string number = std::to_string(pid);
-  return Error{start_ticks_of(pid) ? "process " + number + " is not measured (no segment in " + directory + ")"
-                                   : "no process " + number + " and no segment of it in " + directory +
-                                         " (a file of that name is ./" + number + ")"};
+  const bool answers = best && (best->alive || best->replaced || !start_ticks_of(pid));
+  if (answers) return best->path;
+  return unmeasured(pid, directory, best);
 }
 
 }  // namespace
@@ -126,8 +170,25 @@ std::optional<SegmentName> parse_segment_name(const std::string& name) {
   return result;
 }
 
-Result<Listing> list(const std::string& directory) { return load_all(directory, is_segment); }
-Result<Listing> list_snapshots(const std::string& directory) { return load_all(directory, is_snapshot); }
+Result<Listing> list(const std::string& directory) {
+  Strangers strangers;
+  return load_all(directory, is_segment, strangers);
+}
+
+Result<Listing> list_snapshots(const std::string& directory) {
+  Strangers strangers;
+  return load_all(directory, is_snapshot, strangers);
+}
+
+Result<Listing> list_everywhere(const std::string& directory) {
+  Strangers strangers;
+  Result<Listing> listing = load_all(directory, is_segment, strangers);
+  if (!listing) return listing;
+  for (const MappedSegment& segment : strangers.segments())
+    if (!lies_in(directory, segment)) load_into(*listing, segment.path, strangers);
+  sort(*listing);
+  return listing;
+}
 
 Result<std::string> resolve(const std::string& argument, const std::string& directory) {
   if (!digits_only(argument)) return argument;

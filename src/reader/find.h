@@ -36,12 +36,15 @@ struct Listing {
   std::vector<std::string> refused;
 };
 Result<Listing> list(const std::string& directory);
+// And those that live processes elsewhere (another namespace, another root) have mapped.
+Result<Listing> list_everywhere(const std::string& directory);
 
 // The same for the snapshots (.heap) that descendants left there.
 Result<Listing> list_snapshots(const std::string& directory);
 
-// The file that an argument means: digits only is a PID (its live segment, else the last that a
-// process of that number left in the directory), anything else is a path.
+// The file that an argument means: digits only is a PID, anything else is a path. A PID is a process as we number
+// it: its live segment, wherever that is; where there is no such process, the last that one of that number left in the
+// directory.
 Result<std::string> resolve(const std::string& argument, const std::string& directory);
 
 }  // namespace heapster::reader

@@ -157,16 +157,22 @@ Result<Done> read_process(const Source& source, const Directory& directory, Proc
 }
 
 // A segment whose process is there: only the kernel knows how it stands.
-void ask_the_kernel(Snapshot& snapshot, uint64_t inode) {
+void ask_the_kernel(Snapshot& snapshot, uint64_t inode, Strangers& strangers) {
   Process& process = snapshot.process;
   const bool open_end = process.life == Life::kDead || process.life == Life::kRunning;
   if (!open_end || process.ending.time != 0) return;
-  const Presence found = presence(process.identity, process.boot_id, inode);
-  if (found == Presence::kUnmapped) process.life = Life::kReplaced;
-  if (found != Presence::kMapped) return;
-  process.life = Life::kRunning;
+  if (!process.boot_id.empty() && process.boot_id != boot_id()) return;  // a process without /proc has none
+  const std::optional<uint32_t> pid = strangers.pid_of(process.identity);
+  if (!pid) return;
+  const bool holds = hold_of(*pid, process.identity, inode) == Hold::kMapped;
+  if (!holds && process.identity.start_ticks == 0) return;  // perhaps another process of that number
+  process.life = holds ? Life::kRunning : Life::kReplaced;
+  const bool inside = !in_our_namespace(process.identity.pid_namespace);
+  if (*pid != process.identity.pid) process.outer_pid = *pid;
+  if (!holds) return;
   const double started = static_cast<double>(process.identity.started_epoch) / kNanoseconds;
   process.duration = std::max(0.0, epoch_now() - started);
+  if (inside) return;  // its thread numbers mean nothing here
   for (Thread& thread : snapshot.threads) {
     const std::string name = thread.tid != 0 ? thread_name(process.identity.pid, thread.tid) : "";
     if (!name.empty()) thread.name = name;
@@ -198,13 +204,18 @@ Result<Snapshot> load(const Source& source) {
   return snapshot;
 }
 
-Result<Snapshot> load(const std::string& path) {
+Result<Snapshot> load(const std::string& path, Strangers& strangers) {
   const Result<FileSource> file = FileSource::open(path);
   if (!file) return file.error();
   Result<Snapshot> snapshot = load(*file);
   if (!snapshot) return Error{path + ": " + snapshot.error().text};
-  ask_the_kernel(*snapshot, file->inode());
+  ask_the_kernel(*snapshot, file->inode(), strangers);
   return snapshot;
+}
+
+Result<Snapshot> load(const std::string& path) {
+  Strangers strangers;
+  return load(path, strangers);
 }
 
 }  // namespace heapster::reader

@@ -9,12 +9,15 @@
 
 #include "reader/snapshot.h"
 #include "reader/source.h"
+#include "reader/strangers.h"
 
 namespace heapster::reader {
 
 // Reads a file, asks the kernel whether its process still writes to it, and if so takes the
 // threads' present names. An error is one line that begins with the path.
 Result<Snapshot> load(const std::string& path);
+// The same, for many files: the processes are looked at once.
+Result<Snapshot> load(const std::string& path, Strangers& strangers);
 
 // The same without the kernel: what the bytes alone say.
 Result<Snapshot> load(const Source& source);

@@ -59,6 +59,8 @@ std::string short_name(const Process& process) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
+uint32_t pid_of(const Process& process) { return process.outer_pid != 0 ? process.outer_pid : process.identity.pid; }
+
 // The image number counts too: an exec keeps pid and start time and begins from zero.
 bool same_process(const Process& a, const Process& b) {
   return a.identity.pid == b.identity.pid && a.identity.start_ticks == b.identity.start_ticks &&

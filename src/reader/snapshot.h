@@ -31,6 +31,7 @@ struct Process {
   Life life = Life::kExited;
   double duration = 0;  // seconds
   uint32_t slots_used = 0;
+  uint32_t outer_pid = 0;  // of a live process in another PID namespace: its number in ours
   std::string executable;
   std::vector<std::string> command;
   std::string label;
@@ -99,6 +100,9 @@ Coverage coverage(const Snapshot& snapshot);
 
 // The last part of the executable's path.
 std::string short_name(const Process& process);
+
+// The number by which we can speak of it: the outer one, where it has one.
+uint32_t pid_of(const Process& process);
 
 // Whether both tell of one image of one process.
 bool same_process(const Process& a, const Process& b);

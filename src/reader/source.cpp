@@ -29,12 +29,24 @@ Error cannot_open(const std::string& path, int error) {
   return {path + ": " + std::strerror(error)};
 }
 
+// Opening a device can be an act of its own, so first it is only looked at. `handle` is of O_PATH.
+int open_for_reading(int handle, const std::string& path) {
+  const std::string same = "/proc/self/fd/" + std::to_string(handle);
+  const int descriptor = open(same.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor >= 0 || errno != ENOENT) return descriptor;
+  return open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);  // no /proc
+}
+
 }  // namespace
 
 Result<FileSource> FileSource::open(const std::string& path) {
-  FileSource file;
-  file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  FileSource handle, file;
+  handle.descriptor_ = ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   struct stat status {};
+  if (handle.descriptor_ < 0 || fstat(handle.descriptor_, &status) != 0) return cannot_open(path, errno);
+  if (S_ISLNK(status.st_mode)) return cannot_open(path, ELOOP);
+  if (!S_ISREG(status.st_mode)) return Error{path + ": is " + kind_of(status.st_mode) + ", not a file"};
+  file.descriptor_ = open_for_reading(handle.descriptor_, path);
   if (file.descriptor_ < 0 || fstat(file.descriptor_, &status) != 0) return cannot_open(path, errno);
   if (!S_ISREG(status.st_mode)) return Error{path + ": is " + kind_of(status.st_mode) + ", not a file"};
   file.size_ = static_cast<uint64_t>(status.st_size);

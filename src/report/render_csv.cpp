@@ -11,13 +11,15 @@
 #include "layout/bucket.h"
 #include "report/figures.h"
 #include "report/formats.h"
+#include "report/units.h"
 
 namespace heapster::report {
 
 namespace {
 
-std::string quoted(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+std::string quoted(std::string_view unsafe) {
+  const std::string text = printable(unsafe);
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string result = "\"";
   for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
   return result + '"';

@@ -3,6 +3,8 @@
 // Schema "heapster/1". Names inside `stats` are those of counters.def. What a file does not tell
 // is null, never 0 and never left out, so that a consumer may rely on each name.
 
+#include <fmt/format.h>
+
 #include "report/formats.h"
 #include "report/json.h"
 
@@ -87,6 +89,7 @@ Json to_json(const reader::Process& process) {
   const Identity& identity = process.identity;
   const bool is_root = identity.root_pid == 0;
   return {{"pid", identity.pid},
+          {"outer_pid", process.outer_pid != 0 ? Json(process.outer_pid) : Json(nullptr)},
           {"parent_pid", identity.parent_pid},
           {"uid", identity.uid},
           {"image", identity.image},
@@ -122,7 +125,26 @@ Json to_json(const reader::Stats& stats) {
   return object;
 }
 
-std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+// What is left of the characters that steer a terminal once JSON has escaped those below the space.
+std::string without_controls(const std::string& text) {
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    const auto after = static_cast<uint8_t>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool c1 = byte == 0xc2 && after >= 0x80 && after < 0xa0;
+    if (byte != 0x7f && !c1) {
+      result += text[i];
+      continue;
+    }
+    result += fmt::format("\\u{:04x}", c1 ? after : byte);
+    i += c1;
+  }
+  return result;
+}
+
+std::string json_text(const Json& json) {
+  return without_controls(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
+}
 
 std::string render_json(const Snapshot& snapshot) {
   const reader::Coverage coverage = reader::coverage(snapshot);

@@ -157,7 +157,7 @@ Report title_of(const Snapshot& snapshot) {
   const reader::Coverage coverage = reader::coverage(snapshot);
   Report report;
   report.title = printable(reader::short_name(process));
-  report.facts = {fmt::format("pid {}", process.identity.pid), state_text(process)};
+  report.facts = {"pid " + pid_text(process), state_text(process)};
   if (!process.label.empty()) report.facts.push_back(printable(process.label));
   report.verdict = fmt::format("coverage {}", coverage.verdict);
   report.mood = coverage.verdict == "full" ? Mood::kGood : Mood::kBad;
@@ -172,6 +172,11 @@ bool empty(const Section& section) {
 }
 
 }  // namespace
+
+std::string pid_text(const Process& process) {
+  const uint32_t inner = process.identity.pid;
+  return process.outer_pid == 0 ? fmt::format("{}", inner) : fmt::format("{} (inside: {})", process.outer_pid, inner);
+}
 
 std::string command_text(const Process& process, size_t most) {
   std::string line;

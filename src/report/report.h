@@ -70,6 +70,9 @@ Section timeline_table(const reader::Snapshot& snapshot);
 Section threads_section(const reader::Snapshot& snapshot);
 Section notes_section(const reader::Snapshot& snapshot);
 
+// The process number, and the inner one where it has another.
+std::string pid_text(const reader::Process& process);
+
 // A command line for one line of text.
 std::string command_text(const reader::Process& process, size_t most);
 

@@ -173,7 +173,7 @@ class Machine {
   const State& state() const { return state_; }
 
  private:
-  static constexpr unsigned kDeepest = 8;
+  static constexpr unsigned kDeepest = 6;
 
   Rule* rule_of(uint64_t column) {
     if (column == kFramePointer) return &state_.frame;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# What libheapster.so promises as a file: promises.sh LIBRARY SOURCES. Each broken promise is a
-# line; the exit status is 1 if there is any.
+# What libheapster.so and libheapster-new.so promise as files: promises.sh LIBRARY SOURCES. Each broken
+# promise is a line; the exit status is 1 if there is any.
 set -euo pipefail
 
 library=$1
@@ -14,11 +14,13 @@ broken() {
   broken=1
 }
 
-# Exports are the functions of functions.def and nothing else.
-wanted=$(sed -nE 's/^HEAPSTER_FUNCTION\(([A-Za-z_]+),.*/\1/p' "$preload/functions.def" | sort)
+# Exports are the functions of functions.def, and the operators where they belong, and nothing else.
+lists=("$preload/functions.def")
+[[ "$library" != *-new.so ]] || lists+=("$preload/operators.def")
+wanted=$(sed -nE 's/^HEAPSTER_(FUNCTION|NEW|DELETE)\(([A-Za-z0-9_]+), .*/\2/p' "${lists[@]}" | sort)
 exported=$(nm -D --defined-only "$library" | awk '{print $3}' | sort)
 [ -n "$wanted" ] || broken "functions.def lists nothing"
-diff <(echo "$wanted") <(echo "$exported") || broken "exports differ from functions.def"
+diff <(echo "$wanted") <(echo "$exported") || broken "exports differ from ${lists[*]}"
 
 # It needs libc and no other library, and of libc only what libc.h and two headers declare.
 needed=$(readelf -d "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p')
@@ -26,7 +28,7 @@ needed=$(readelf -d "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p')
 allowed=$(grep -oE '\b[a-z_]+\(' "$preload/libc.h" | tr -d '(' | sort -u)
 while read -r symbol; do
   case "$symbol" in
-    sigaction | dl_iterate_phdr | memmove) ;;
+    sigaction | dl_iterate_phdr | dladdr1 | memmove) ;;
     *) grep -qx "$symbol" <<<"$allowed" || broken "imports $symbol" ;;
   esac
 done < <(nm -D --undefined-only "$library" | awk '$1 == "U" {sub(/@.*/, "", $2); print $2}')

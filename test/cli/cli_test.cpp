@@ -4,6 +4,7 @@
 // where. Figures themselves are tested below it.
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -105,7 +106,7 @@ TEST_F(Cli, AClosedPipeEndsQuietly) {
 }
 
 TEST_F(Cli, ListTellsWhoIsThere) {
-  expect_says("list", "no measured process");
+  EXPECT_EQ(heapster("list").code, 0) << "there is nothing, but perhaps in some container";
   Segment alive = own_segment();
   const Mapping mapping(run_.write(segment_name(alive), alive.whole()));
   Segment dead = own_segment();
@@ -123,6 +124,69 @@ TEST_F(Cli, ListToldOfAnUnreadableSegmentStillLists) {
   const Ran ran = heapster("list");
   EXPECT_EQ(ran.code, 0);
   EXPECT_NE(ran.err.find("1-2-3: not a heapster file"), std::string::npos);
+}
+
+// A FIFO would block, a device could act, a link lead away; the numbers of a liar lead nowhere.
+TEST_F(Cli, ListPassesOverWhatOthersPlanted) {
+  Segment alive = own_segment();
+  const Mapping mapping(run_.write(segment_name(alive), alive.whole()));
+  Segment huge = own_segment();
+  huge.section(SectionType::kSlots).used = UINT64_MAX / sizeof(Slot);
+  run_.write("1-1-1", huge.whole());
+  Segment outside = own_segment();
+  outside.section(SectionType::kTimeline).offset = INT64_MAX - 8;
+  run_.write("1-1-2", outside.whole());
+  run_.write("1-1-3", own_segment().whole().substr(0, 2000));
+  run_.write("1-1-4", "");
+  ASSERT_EQ(mkfifo((run_.path() + "/1-1-5").c_str(), 0600), 0);
+  std::filesystem::create_directory(run_.path() + "/1-1-6");
+  std::filesystem::create_symlink(busy_, run_.path() + "/1-1-7");
+  std::filesystem::create_symlink("1-1-8", run_.path() + "/1-1-8");
+  const Ran ran = heapster("list");
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_NE(ran.out.find(" " + std::to_string(getpid()) + "  running"), std::string::npos) << ran.out;
+  for (const char* said : {"1-1-1: damaged", "1-1-2: ", "1-1-3: truncated", "1-1-4: not a heapster file",
+                           "1-1-5: is a FIFO", "1-1-6: is a directory", "1-1-7: is a symbolic link"}) {
+    EXPECT_NE(ran.err.find(said), std::string::npos) << said << " in " << ran.err;
+  }
+  expect_says("show " + std::to_string(getpid()), "running for");
+}
+
+bool steers_a_terminal(const std::string& text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool c1 = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f || c1) return true;
+  }
+  return false;
+}
+
+// Whoever is measured chooses its name, its arguments and its label; none of them may steer a terminal.
+TEST_F(Cli, NothingThatIsPrintedSteersATerminal) {
+  const std::string evil = "\033]0;title\a\033[2J\r\x7f\xc2\x9b\x31m\xff";
+  Segment alive = own_segment();
+  for (const Text key : {Text::k_executable, Text::k_command, Text::k_label, Text::k_allocator, Text::k_option,
+                         Text::k_refused, Text::k_snapshot}) {
+    alive.add_text(key, "/bin/" + evil);
+  }
+  alive.field("time").unit[0] = '\033';
+  std::copy_n("\033[1m", 5, alive.now(0).name);
+  alive.now(0).tid = 4194305;  // so that the kernel does not know a better name
+  const std::string path = run_.write(segment_name(alive), alive.whole());
+  const Mapping mapping(path);
+  const std::string pid = std::to_string(getpid());
+  for (const std::string& rest :
+       {std::string("list"), std::string("list --json"), "show --threads --timeline " + pid, "show --json " + pid,
+        "diff " + pid + " " + path, "diff --json " + pid + " " + path, "export -f csv " + pid,
+        "export -f openmetrics " + pid, "export -f massif " + pid, "check --max-allocs 0 " + pid,
+        "show '" + run_.path() + "/" + evil.substr(0, 10) + "'", std::string("'\033[1m'")}) {
+    const Ran ran = heapster(rest);
+    EXPECT_FALSE(steers_a_terminal(ran.out)) << rest << ": " << ran.out;
+    EXPECT_FALSE(steers_a_terminal(ran.err)) << rest << ": " << ran.err;
+  }
+  const Ran dumped = run_shell("cd " + run_.path() + " && " HEAPSTER " dump " + pid);
+  EXPECT_EQ(dumped.code, 0) << dumped.err;
+  EXPECT_FALSE(steers_a_terminal(dumped.out)) << dumped.out;
 }
 
 TEST_F(Cli, DumpWritesASnapshotAndSaysWhere) {

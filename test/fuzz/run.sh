@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Builds the loader's fuzzer and runs it: test/fuzz/run.sh [SECONDS] [DIRECTORY]. Seeds are made
-# afresh from the layout, so they are never those of an older format. Fails on the first finding
+# afresh from the layout, so they are never those of an older format; test/fuzz/corpus keeps what
+# earlier runs found worth keeping (a choice from `fuzz_load -merge=1`). Fails on the first finding
 # and leaves it in DIRECTORY as crash-*, oom-* or timeout-*.
 set -eu
 
@@ -23,4 +24,4 @@ $cxx $flags $checks -fsanitize=fuzzer -DFMT_HEADER_ONLY "$source"/test/fuzz/fuzz
   "$source"/src/report/*.cpp -lelf -o "$work/fuzz_load"
 cd "$work"
 exec ./fuzz_load -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=131072 -print_final_stats=1 \
-  corpus seeds
+  corpus seeds "$source/test/fuzz/corpus"

@@ -16,7 +16,9 @@ for file in bin/heapster bin/heapster-run include/heapster/counters.def share/do
   share/doc/heapster/README.md share/doc/heapster/docs/format.md; do
   [ -e "$root/usr/$file" ] || { echo "not installed: $file"; exit 1; }
 done
-find "$root/usr" -name libheapster.so | grep -q . || { echo "not installed: libheapster.so"; exit 1; }
+for library in libheapster.so libheapster-new.so; do
+  find "$root/usr" -name "$library" | grep -q . || { echo "not installed: $library"; exit 1; }
+done
 
 cd "$root"
 usr/bin/heapster-run perl -e 'my @a = (1..1000); exit 3' 2>report && status=0 || status=$?

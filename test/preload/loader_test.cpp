@@ -47,7 +47,7 @@ TEST(Loader, MayBindAtOnceOrBeAudited) {
 
 TEST(Loader, AStormOfPluginsThatThrowHarmsNothing) {
   Sandbox sandbox;
-  const Ended ended = sandbox.run_measured({kSubject, "dlopen-storm", program_path("libplugin.so")});
+  const Ended ended = sandbox.run_measured({kSubject, "dlopen-storm", program_path("libthrowing_plugin.so")});
   ASSERT_EQ(ended.exit_code, 0) << "signal " << ended.signal << ", " << ended.err;
   const auto snapshot = sandbox.snapshot();
   EXPECT_GE(allocated_in_bucket_of(snapshot, 200), 800 * 10);

@@ -174,20 +174,72 @@ TEST(Resolve, TheLiveSegmentWinsOverALaterDeadOne) {
 TEST(Resolve, TheLastDeadOneIsFoundAmongSegmentsAndSnapshots) {
   const RunDirectory run;
   Segment old = test::own_segment();
-  old.header().identity.pid = 77;
+  old.header().identity.pid = 4194377;
   run.write(test::segment_name(old), old.whole());
   Segment later = test::own_segment();
-  later.header().identity.pid = 77;
+  later.header().identity.pid = 4194377;
   later.header().identity.started_epoch += 1'000'000'000;
-  const std::string snapshot = run.write("heapster.make.77.heap", later.bytes());
+  const std::string snapshot = run.write("heapster.make.4194377.heap", later.bytes());
   Segment other = test::own_segment();
   other.header().identity.pid = 78;
   other.header().identity.started_epoch += 9'000'000'000;
   run.write("heapster.cc.78.heap", other.bytes());
-  EXPECT_EQ(*resolve("77", run.path()), snapshot);
+  EXPECT_EQ(*resolve("4194377", run.path()), snapshot);
 }
 
-TEST(Proc, AnUnreadableMapsFileCountsAsMapped) { EXPECT_TRUE(maps_inode(4194305, 1)); }
+TEST(Resolve, AnEarlierProcessOfTheNumberIsNotTheLiveOne) {
+  const RunDirectory run;
+  Segment earlier = test::own_segment();
+  --earlier.header().identity.start_ticks;
+  const std::string path = run.write(test::segment_name(earlier), earlier.whole());
+  const std::string own = std::to_string(getpid());
+  EXPECT_EQ(resolve(own, run.path()).error().text,
+            "process " + own + " is not measured; an earlier one of that number left " + path);
+}
+
+TEST(Resolve, AnEarlierBootIsAnotherProcess) {
+  const RunDirectory run;
+  Segment earlier = test::own_segment();
+  earlier.add_text(Text::k_boot_id, "before the reboot");
+  const Mapping mapping(run.write(test::segment_name(earlier), earlier.whole()));
+  EXPECT_FALSE(resolve(std::to_string(getpid()), run.path()));
+}
+
+TEST(Resolve, AnotherNamespacesProcessIsNotTheOneOfTheSameNumber) {
+  const RunDirectory run;
+  Segment other = test::own_segment();
+  ++other.header().identity.pid_namespace;
+  const Mapping mapping(run.write(test::segment_name(other), other.whole()));
+  EXPECT_FALSE(resolve(std::to_string(getpid()), run.path()));
+}
+
+TEST(Resolve, AReplacedImageOfALiveProcessAnswers) {
+  const RunDirectory run;
+  Segment replaced = test::own_segment();
+  const std::string path = run.write(test::segment_name(replaced), replaced.whole());
+  EXPECT_EQ(*resolve(std::to_string(getpid()), run.path()), path);
+}
+
+TEST(Resolve, ALiveSegmentIsFoundWhereverItIsMapped) {
+  const RunDirectory run, elsewhere;
+  Segment alive = test::own_segment();
+  const std::string path = elsewhere.write(test::segment_name(alive), alive.whole());
+  const Mapping mapping(path);
+  EXPECT_EQ(*resolve(std::to_string(getpid()), run.path()), path);
+}
+
+TEST(Proc, UnreadableMappingsCountAsHeld) {
+  EXPECT_FALSE(mappings_of(4194305));
+  EXPECT_EQ(hold_of(4194305, test::own_segment().header().identity, 1), Hold::kMapped);
+}
+
+TEST(Proc, OurOwnViewIsOurs) {
+  const auto view = view_of("self");
+  ASSERT_TRUE(view);
+  EXPECT_TRUE(in_our_namespace(view->pid_namespace));
+  EXPECT_EQ(view, view_of(std::to_string(getpid())));
+  EXPECT_EQ(inner_pid_of(static_cast<uint32_t>(getpid())), static_cast<uint32_t>(getpid()));
+}
 
 }  // namespace
 }  // namespace heapster::reader

@@ -9,8 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <functional>
+#include <thread>
 
 #include "layout/bucket.h"
 #include "reader/directory.h"
@@ -281,6 +284,27 @@ TEST(LoadFile, NamesTheFileItRefuses) {
   const std::string path = test::write_temporary("junk", "junk");
   EXPECT_EQ(load(path).error().text, path + ": not a heapster file");
   unlink(path.c_str());
+}
+
+// Its owner may cut a segment at any moment; a reader that had mapped it would die of that.
+TEST(Load, SurvivesAFileThatIsCutWhileItIsRead) {
+  const std::string whole = test::busy_segment().whole();
+  const std::string path = test::write_temporary("cut.heap", whole);
+  std::atomic<bool> stop{false};
+  std::thread cutter([&] {
+    for (size_t size = 0; !stop; size = (size + 977) % whole.size()) {
+      std::filesystem::resize_file(path, size);
+      std::filesystem::resize_file(path, whole.size());
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    const Result<Snapshot> snapshot = load(path);
+    EXPECT_TRUE(snapshot || snapshot.error().text.starts_with(path));
+  }
+  stop = true;
+  cutter.join();
+  test::write_temporary("cut.heap", whole);
+  EXPECT_TRUE(load(path));
 }
 
 }  // namespace

@@ -119,6 +119,13 @@ TEST_F(HeapsterRun, SaysBeforehandWhatCannotBeSeen) {
   EXPECT_THAT(own.err, HasSubstr("defines malloc itself"));
 }
 
+TEST_F(HeapsterRun, SeesAProgramThatHasAStubForMalloc) {
+  const Ended ended = run({"--json"}, {program_path("fixed_address")});
+  const auto json = nlohmann::json::parse(ended.err);
+  EXPECT_EQ(json["coverage"]["verdict"], "full");
+  EXPECT_GE(json["stats"]["alloc_count"], 100);
+}
+
 TEST_F(HeapsterRun, RefusesNonsenseInOneLine) {
   for (const Words& words :
        {Words{"--nonsense", "true"}, Words{"no-such-program"}, Words{"--signal", "X", "true"},
@@ -192,6 +199,7 @@ TEST_F(HeapsterRun, PassesSignalsOn) {
   background.send(SIGUSR1);
   EXPECT_TRUE(eventually([&] { return sandbox_.snapshots().size() == 1; })) << "a dump of the program";
   background.send(SIGTERM);
+  EXPECT_EQ(background.line(), "") << "its end, before that of its input could be another reason";
   EXPECT_EQ(background.wait().exit_code, 128 + SIGTERM);
 }
 

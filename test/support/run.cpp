@@ -198,6 +198,7 @@ std::string read_file(const std::string& path) {
 }
 
 std::string preload_path() { return HEAPSTER_TEST_PRELOAD; }
+std::string new_preload_path() { return HEAPSTER_TEST_NEW_PRELOAD; }
 std::string heapster_path() { return HEAPSTER_TEST_COMMAND; }
 std::string program_path(const std::string& name) { return std::string(HEAPSTER_TEST_PROGRAMS) + "/" + name; }
 std::string source_path(const std::string& name) { return std::string(HEAPSTER_TEST_SOURCE) + "/" + name; }

@@ -86,6 +86,7 @@ std::string read_file(const std::string& path);
 
 // Paths that the build told us.
 std::string preload_path();
+std::string new_preload_path();  // libheapster-new.so
 std::string heapster_path();
 std::string program_path(const std::string& name);
 std::string source_path(const std::string& name);

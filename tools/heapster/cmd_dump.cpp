@@ -9,6 +9,7 @@
 
 #include "reader/dump.h"
 #include "reader/load.h"
+#include "report/units.h"
 #include "terminal.h"
 
 namespace heapster::tool {
@@ -19,8 +20,8 @@ constexpr int kMostDumps = 100000;
 
 reader::Result<std::string> free_name(const reader::Process& process) {
   for (int number = 1; number <= kMostDumps; ++number) {
-    std::string name =
-        fmt::format("heapster.{}.{}.dump{}.heap", reader::short_name(process), process.identity.pid, number);
+    std::string name = fmt::format("heapster.{}.{}.dump{}.heap", report::printable(reader::short_name(process)),
+                                   reader::pid_of(process), number);
     if (access(name.c_str(), F_OK) != 0) return name;
   }
   return reader::Error{"no free name for the dump; -o names one"};

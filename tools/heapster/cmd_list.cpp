@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// heapster list: who has a segment in the run directory. Live ones come first; a dead one is a
+// heapster list: who has a segment in the run directory, or elsewhere and lives. Live ones come first; a dead one is a
 // process that was killed, and its numbers hold up to its last call.
 
 #include <fmt/format.h>
@@ -12,6 +12,7 @@
 #include "reader/proc.h"
 #include "report/figures.h"
 #include "report/json.h"
+#include "report/report.h"
 #include "report/units.h"
 #include "terminal.h"
 
@@ -34,7 +35,7 @@ std::vector<std::string> row_of(const Found& found) {
     return report::value_text(value ? report::Value(*value) : report::Value(), unit);
   };
   return {report::printable(reader::short_name(process)),
-          fmt::format("{}", process.identity.pid),
+          report::pid_text(process),
           std::string(name_of(process.life)),
           text(stats.use.curr, "bytes"),
           text(stats.use.max, "bytes"),
@@ -72,7 +73,7 @@ Outcome cmd_list(const Arguments& arguments) {
   if (auto over = parse(application, arguments)) return *over;
 
   const std::string directory = reader::run_directory();
-  const auto listing = reader::list(directory);
+  const auto listing = reader::list_everywhere(directory);
   if (!listing) return listing.error();
   if (json) return print(list_json(*listing));
   for (const std::string& refused : listing->refused) fmt::print(stderr, "heapster: {}\n", one_line(refused));

@@ -14,6 +14,7 @@
 
 #include "budget_options.h"
 #include "layout/signals.h"
+#include "layout/sizes.h"
 #include "reader/executable.h"
 #include "report/formats.h"
 #include "report/json.h"
@@ -30,6 +31,7 @@ namespace {
 struct Wishes {
   std::string output;
   std::string signal;
+  std::string stacks;
   std::string label;
   std::string run_directory;
   std::string allocator;
@@ -51,6 +53,8 @@ void add_options(CLI::App& application, Wishes& wishes) {
   application.add_flag("--json", wishes.json, "the report as JSON");
   application.add_flag("--threads", wishes.threads, "a table of the threads in the report");
   application.add_option("--signal", wishes.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
+  application.add_flag("--stacks{512K}", wishes.stacks,
+                       "sample stacks, one in so many bytes on average; 1: every allocation (HEAPSTER_STACKS)");
   application.add_flag("--no-follow", wishes.no_follow,
                        "do not measure children and exec'd programs (HEAPSTER_FOLLOW=0)");
   application.add_option("--label", wishes.label, "a name that the report carries along (HEAPSTER_LABEL)");
@@ -84,6 +88,9 @@ std::optional<reader::Error> refusal(const Wishes& wishes) {
   if (!wishes.signal.empty() && parse_signal(wishes.signal) < 0) {
     return reader::Error{fmt::format("--signal: no dump signal '{}'", wishes.signal)};
   }
+  if (!wishes.stacks.empty() && parse_size(wishes.stacks) == 0) {
+    return reader::Error{fmt::format("--stacks: '{}' is no size (a number, with K, M or G)", wishes.stacks)};
+  }
   if (!wishes.run_directory.empty() && wishes.run_directory[0] != '/') {
     return reader::Error{fmt::format("--run-dir: '{}' is not an absolute path", wishes.run_directory)};
   }
@@ -97,6 +104,7 @@ Environment environment_of(const Wishes& wishes, const std::string& preload) {
   };
   set("HEAPSTER_OUT", wishes.output);
   set("HEAPSTER_SIGNAL", wishes.signal);
+  set("HEAPSTER_STACKS", wishes.stacks);
   set("HEAPSTER_LABEL", wishes.label);
   set("HEAPSTER_RUN_DIR", wishes.run_directory);
   if (wishes.no_follow) set("HEAPSTER_FOLLOW", "0");
@@ -122,9 +130,10 @@ Places places_of(const Wishes& wishes, const std::string& program, const Child& 
   };
 }
 
-std::string report_text(const Collector& collected, const Places& places, const Wishes& wishes, const Ended& ended) {
+std::string report_text(const Collector& collected, const reader::Snapshot& snapshot, const Places& places,
+                        const Wishes& wishes, const Ended& ended) {
   const reader::Found& last = collected.images().back();
-  report::Report report = report::make_report(last.snapshot, {.threads = wishes.threads});
+  report::Report report = report::make_report(snapshot, {.threads = wishes.threads});
   if (ended.signal != 0) {
     report.lines.push_back(fmt::format("ended by signal {} ({})", ended.signal, strsignal(ended.signal)));
   }
@@ -148,8 +157,8 @@ std::string report_text(const Collector& collected, const Places& places, const 
   return report::render_text(report, look_of(STDERR_FILENO));
 }
 
-std::string report_json(const Collector& collected) {
-  report::Json whole = report::Json::parse(report::render_json(collected.images().back().snapshot));
+std::string report_json(const Collector& collected, const reader::Snapshot& snapshot) {
+  report::Json whole = report::Json::parse(report::render_json(snapshot));
   whole["descendants"] = report::Json::array();
   for (const Family& family : collected.families()) {
     whole["descendants"].push_back(report::Json{{"executable", report::printable(family.executable)},
@@ -174,17 +183,50 @@ bool judge(const reader::Snapshot& snapshot, const report::Budgets& budgets) {
   return broken->empty();
 }
 
-// Reports what was collected; the exit status of the whole.
-int tell(const Collector& collected, const Places& places, const Wishes& wishes, const Ended& ended) {
+std::string unseen_text(const reader::Unseen& unseen) {
+  switch (unseen.fate) {
+    case reader::Fate::kLoaded:
+      return unseen.why + ": nothing of it will be seen";
+    case reader::Fate::kIgnored:
+      return unseen.why + ": it runs without libheapster.so";
+    case reader::Fate::kRefused:
+      break;
+  }
+  return unseen.why + ": it runs without libheapster.so, and so do its children";
+}
+
+void tell_of_descendants(const Collector& collected) {
+  report::Report report{.title = "nothing of the program itself"};
+  report.sections.push_back({.title = fmt::format("Descendants, {} in all", collected.descendants()),
+                             .table = family_table(collected.families())});
+  fmt::print(stderr, "{}", report::render_text(report, look_of(STDERR_FILENO)));
+}
+
+// What the segment cannot know, since nobody calls the preload: told by the program's symbols.
+reader::NoteCount note_of_embedded(const std::string& function) {
+  return {.name = "embedded_allocator",
+          .effect = reader::Effect::partial,
+          .count = 1,
+          .text = fmt::format("an allocator is linked into the program ({}); what it serves cannot be seen", function)};
+}
+
+// Reports what was collected; the exit status of the whole. `expected`: that nothing is seen has been said.
+int tell(const Collector& collected, const std::string& embedded, const Places& places, const Wishes& wishes,
+         const Ended& ended, bool expected) {
   for (const std::string& trouble : collected.troubles()) say(trouble);
   if (collected.images().empty()) {
-    say("nothing was measured: the program did not load libheapster.so, or ended before it could");
+    if (!expected) say("nothing was measured: the program did not load libheapster.so, or ended before it could");
+    if (collected.descendants() != 0 && !wishes.quiet && !wishes.json) tell_of_descendants(collected);
     return ended.status == 0 && wishes.budgets.any() ? kNo : ended.status;
   }
-  const reader::Snapshot& snapshot = collected.images().back().snapshot;
+  reader::Snapshot snapshot = collected.images().back().snapshot;
+  const bool never_replaced = collected.images().size() == 1;  // by an exec of something else
+  if (!embedded.empty() && never_replaced) snapshot.notes.push_back(note_of_embedded(embedded));
   for (const std::string& refused : snapshot.process.refused) say("ignored, not understood: " + refused);
   if (!wishes.quiet) {
-    fmt::print(stderr, "{}", wishes.json ? report_json(collected) : report_text(collected, places, wishes, ended));
+    fmt::print(
+        stderr, "{}",
+        wishes.json ? report_json(collected, snapshot) : report_text(collected, snapshot, places, wishes, ended));
   }
   const bool kept = judge(snapshot, wishes.budgets);
   return ended.status == 0 && !kept ? kNo : ended.status;
@@ -206,22 +248,26 @@ Outcome cmd_run(const Arguments& arguments) {
   if (!command) return command.error();
   const auto program = reader::find_program(command->front());
   if (!program) return program.error();
-  const auto preload = find_preload();
-  if (!preload) return preload.error();
   const auto allocator = wishes.allocator.empty() ? reader::Result<std::string>("") : find_allocator(wishes.allocator);
   if (!allocator) return allocator.error();
+  const auto unseen = reader::why_unseen(*program);
+  const auto preload = find_preload(!unseen && brings_own_new(*program, *allocator));
+  if (!preload) return preload.error();
   const auto list = preload_list(*preload, *allocator);
   if (!list) return list.error();
-  if (const auto why = reader::why_unseen(*program)) say(*why + ": nothing of it will be seen");
+  if (unseen) say(unseen_text(*unseen));
+  const bool refused_preload = unseen && unseen->fate == reader::Fate::kRefused;
 
   Supervisor supervisor;
-  const auto child = supervisor.start(*program, *command, environment_of(wishes, *list));
+  const auto child =
+      supervisor.start(*program, *command, refused_preload ? Environment() : environment_of(wishes, *list));
   if (!child) return child.error();
   const Places places = places_of(wishes, *program, *child);
   Collector collector(*child, places);
   const Ended ended = supervisor.wait(*child, [&] { collector.drain(); });
   collector.finish();
-  return tell(collector, places, wishes, ended);
+  return tell(collector, reader::embedded_allocator(*program), places, wishes, ended,
+              unseen && unseen->fate != reader::Fate::kLoaded);
 }
 
 }  // namespace heapster::tool

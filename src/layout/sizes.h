@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+//
+// Sizes as variables and options give them: a number, with K, M or G for powers of 1024. The preload reads them by
+// this, and the command line refuses by it what the preload would ignore.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace heapster {
+
+// 0 where the text is no size, or a size of 0.
+constexpr uint64_t parse_size(std::string_view text) {
+  constexpr std::string_view kUnits = "KMG";
+  unsigned shift = 0;
+  if (!text.empty()) {
+    const auto unit = kUnits.find(text.back());
+    if (unit != std::string_view::npos) {
+      shift = 10 * (static_cast<unsigned>(unit) + 1);
+      text.remove_suffix(1);
+    }
+  }
+  constexpr size_t kMostDigits = 12;
+  if (text.empty() || text.size() > kMostDigits) return 0;
+  uint64_t size = 0;
+  for (const char letter : text) {
+    if (letter < '0' || letter > '9') return 0;
+    size = size * 10 + static_cast<uint64_t>(letter - '0');
+  }
+  return size > UINT64_MAX >> shift ? 0 : size << shift;
+}
+
+static_assert(parse_size("512K") == 512 * 1024 && parse_size("1") == 1 && parse_size("K") == 0);
+
+}  // namespace heapster

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/sample_index.h"
+
+#include "preload/free_list.h"
+#include "preload/kernel.h"
+#include "preload/libc.h"
+#include "preload/stack_tables.h"
+
+namespace heapster::preload {
+
+uint8_t sampled_filter[size_t{1} << kFilterBits] = {};
+
+namespace {
+
+constexpr unsigned kBucketBits = 18;
+struct alignas(32) Bucket {
+  uint32_t places[8];  // place + 1
+};
+constexpr size_t kIndexBytes = sizeof(Bucket) << kBucketBits;
+constinit Bucket* buckets = nullptr;
+
+Bucket& bucket_for(const void* block) { return buckets[pointer_hash(block) >> (64 - kBucketBits)]; }
+
+// A byte that has reached its end stays there: it says maybe for good.
+void count_in_filter(const void* block, int by) {
+  uint8_t& byte = sampled_filter[pointer_hash(block) >> (64 - kFilterBits)];
+  uint8_t seen = load(byte);
+  while (seen != UINT8_MAX && !__atomic_compare_exchange_n(&byte, &seen, static_cast<uint8_t>(seen + by), true,
+                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
+uint32_t* find_entry(const void* block) {
+  for (uint32_t& entry : bucket_for(block).places) {
+    const uint32_t place = __atomic_load_n(&entry, __ATOMIC_ACQUIRE);
+    if (place != 0 && load(stacks.sample(place - 1).pointer) == reinterpret_cast<uint64_t>(block)) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool start_index() {
+  if (buckets == nullptr)
+    buckets = static_cast<Bucket*>(kernel::map(kIndexBytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
+  return buckets != nullptr;
+}
+
+void clear_index() {
+  memset(sampled_filter, 0, sizeof sampled_filter);
+  if (buckets != nullptr) kernel::unmap(buckets, kIndexBytes);
+  buckets = nullptr;
+}
+
+bool enter_sample(const void* block, uint32_t place) {
+  count_in_filter(block, 1);
+  for (uint32_t& entry : bucket_for(block).places) {
+    uint32_t none = 0;
+    if (load(entry) == 0 &&
+        __atomic_compare_exchange_n(&entry, &none, place + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+      return true;
+    }
+  }
+  count_in_filter(block, -1);
+  return false;
+}
+
+uint32_t find_sample(const void* block) {
+  const uint32_t* entry = find_entry(block);
+  return entry == nullptr ? kNoPlace : load(*entry) - 1;
+}
+
+uint32_t take_out_sample(const void* block) {
+  uint32_t* entry = find_entry(block);
+  if (entry == nullptr) return kNoPlace;
+  const uint32_t place = __atomic_exchange_n(entry, 0u, __ATOMIC_ACQ_REL) - 1;
+  count_in_filter(block, -1);
+  return place;
+}
+
+}  // namespace heapster::preload

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// Sampling, where HEAPSTER_STACKS asked for it. It costs the hot path nothing: a due sample is one more reason for
+// the byte countdown to end, and frees and reallocations are watched by standing in the table of the next
+// allocator's functions, which the hot path calls anyway.
+
+#pragma once
+
+#include "layout/segment.h"
+
+namespace heapster::preload {
+
+// At the start, and in a fork's child, which begins anew. Where there are no tables, nothing is sampled.
+void start_sampling();
+
+// A thread takes over a shard that nobody used before: draws its first distance.
+void seed_shard(Shard* shard, uint32_t index);
+
+// At a step: the bytes until the next one, not more than `pace`; tells whether a sample is due.
+int64_t grant(Shard* shard, int64_t pace, bool& due);
+
+// Samples a block that was just allocated or grown.
+void sample(Shard* shard, void* block);
+
+// A block is about to be freed by another way than free.
+void forget_sample(void* block);
+
+// The cache of unwind rows is for objects that are loaded.
+void object_unloaded();
+
+// Copies what each stack holds now as what it held at the peak.
+void keep_stacks_at_peak();
+
+}  // namespace heapster::preload

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+
+#include "preload/stack_tables.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+
+#include "preload/build_id.h"
+#include "preload/free_list.h"
+#include "preload/kernel.h"
+#include "preload/libc.h"
+#include "preload/process.h"
+#include "preload/words.h"
+
+namespace heapster::preload {
+
+constinit StackTables stacks;
+
+namespace {
+
+constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
+constexpr size_t kGrain = 64 * 1024;
+constexpr uint32_t kIndexEntries = 2 * kMaxStacks;
+
+// Private, and only there where stacks were asked for.
+struct Indexes {
+  unwind::RowCache rows;
+  uint32_t stacks[kIndexEntries];  // place + 1, by hash
+};
+constinit Indexes* indexes = nullptr;
+constinit FreeList free_samples;
+
+struct Table {
+  uint32_t section;
+  SectionType type;
+  uint32_t item_bytes;
+  uint64_t capacity;
+  size_t offset;
+};
+constexpr Table kTables[] = {
+    {kSamplingSection, SectionType::kSampling, sizeof(Sampling), 1, kSamplingOffset},
+    {kModulesSection, SectionType::kModules, sizeof(Module), kMaxModules, kModulesOffset},
+    {kStacksSection, SectionType::kStacks, sizeof(Stack), kMaxStacks, kStacksOffset},
+    {kFramesSection, SectionType::kFrames, sizeof(uint64_t), kMaxFrames, kFramesOffset},
+    {kSamplesSection, SectionType::kSamples, sizeof(Sample), kMaxSamples, kSamplesOffset},
+};
+
+const Table& table_of(uint32_t section) { return kTables[section - kSamplingSection]; }
+
+Section& section(uint32_t number) { return segment.header()->sections[number]; }
+
+uint64_t hash_of(const uint64_t* frames, unsigned depth) {
+  uint64_t hash = depth;
+  for (unsigned i = 0; i < depth; ++i) hash = (hash ^ frames[i]) * 0x9e3779b97f4a7c15, hash ^= hash >> 29;
+  return hash;
+}
+
+}  // namespace
+
+bool StackTables::map(int fd) {
+  constexpr size_t kBytes = kStacksEnd - kSamplingOffset;
+  const int flags = fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (indexes == nullptr)
+    indexes = static_cast<Indexes*>(kernel::map(sizeof(Indexes), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
+  if (indexes == nullptr) return false;
+  base_ = static_cast<char*>(kernel::map(kBytes, flags, fd, fd >= 0 ? kSamplingOffset : 0));
+  is_file_ = fd >= 0;
+  if (base_ != nullptr && promise(kSamplingSection, sizeof(Sampling))) return true;
+  abandon();
+  return false;
+}
+
+void StackTables::abandon() {
+  if (base_ != nullptr) kernel::unmap(base_, kStacksEnd - kSamplingOffset);
+  base_ = nullptr;
+  for (uint64_t& promised : promised_) promised = 0;
+  free_samples.clear();
+  if (indexes != nullptr) kernel::unmap(indexes, sizeof *indexes);
+  indexes = nullptr;
+}
+
+void StackTables::describe(Header& header) const {
+  for (const Table& table : kTables) {
+    header.sections[table.section] = {static_cast<uint32_t>(table.type), table.item_bytes, table.offset, table.capacity,
+                                      table.section == kSamplingSection ? 1u : 0u};
+  }
+  header.section_count = kSectionCountWithStacks;
+}
+
+// True where the first bytes of a table may be touched; asks the kernel for more where needed.
+bool StackTables::promise(uint32_t number, size_t bytes) {
+  if (!is_file_ || bytes <= load(promised_[number])) return true;
+  if (process.silent) return false;
+  const Table& table = table_of(number);
+  const size_t from = load(promised_[number]);
+  size_t to = (bytes + kGrain - 1) & ~(kGrain - 1);
+  if (to > table.capacity * table.item_bytes) to = table.capacity * table.item_bytes;
+  to = (to + 4095) & ~size_t{4095};
+  if (kernel::advise(at<char>(table.offset + from), to - from, kPopulateWrite) != 0) return false;
+  uint64_t seen = from;
+  while (seen < to &&
+         !__atomic_compare_exchange_n(&promised_[number], &seen, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+  return true;
+}
+
+// Reserves items at a table's end; its capacity where they do not fit.
+uint64_t StackTables::take(uint32_t number, uint64_t items) {
+  const Table& table = table_of(number);
+  uint64_t& used = section(number).used;
+  uint64_t first = load(used);
+  do {
+    if (first + items > table.capacity || !promise(number, (first + items) * table.item_bytes)) return table.capacity;
+  } while (!__atomic_compare_exchange_n(&used, &first, first + items, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  return first;
+}
+
+bool StackTables::same(const Stack& stack, uint64_t hash, const uint64_t* frames, unsigned depth) const {
+  if (__atomic_load_n(&stack.depth, __ATOMIC_ACQUIRE) != depth || stack.hash != hash) return false;
+  const uint64_t* others = at<const uint64_t>(kFramesOffset) + stack.first_frame;
+  for (unsigned i = 0; i < depth; ++i) {
+    if (others[i] != frames[i]) return false;
+  }
+  return true;
+}
+
+uint32_t StackTables::append(uint64_t hash, const uint64_t* frames, unsigned depth, bool truncated) {
+  const uint64_t first = take(kFramesSection, depth);
+  if (first == kMaxFrames) return kNoStack;
+  const uint64_t place = take(kStacksSection, 1);
+  if (place == kMaxStacks) return kNoStack;
+  uint64_t* copy = at<uint64_t>(kFramesOffset) + first;
+  for (unsigned i = 0; i < depth; ++i) copy[i] = frames[i];
+  Stack& stack = this->stack(static_cast<uint32_t>(place));
+  stack.hash = hash;
+  stack.first_frame = static_cast<uint32_t>(first);
+  stack.flags = truncated ? kStackTruncated : 0;
+  __atomic_store_n(&stack.depth, static_cast<uint16_t>(depth), __ATOMIC_RELEASE);
+  return static_cast<uint32_t>(place);
+}
+
+// Two threads that enter the same stack at once may append it twice; the second copy stays unused.
+uint32_t StackTables::enter(const uint64_t* frames, unsigned depth, bool truncated) {
+  const uint64_t hash = hash_of(frames, depth);
+  uint32_t fresh = kNoStack;
+  constexpr unsigned kProbes = 32;
+  for (unsigned probe = 0; probe < kProbes; ++probe) {
+    uint32_t& entry = indexes->stacks[(hash + probe) % kIndexEntries];
+    uint32_t found = __atomic_load_n(&entry, __ATOMIC_ACQUIRE);
+    if (found == 0) {
+      if (fresh == kNoStack) fresh = append(hash, frames, depth, truncated);
+      if (fresh == kNoStack) break;
+      if (__atomic_compare_exchange_n(&entry, &found, fresh + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return fresh;
+    }
+    if (same(stack(found - 1), hash, frames, depth)) return found - 1;
+  }
+  Together::add(sampling().stacks_dropped, uint64_t{1});
+  return kNoStack;
+}
+
+uint32_t StackTables::take_sample() {
+  const uint32_t index = free_samples.pop([this](uint32_t i) -> uint32_t& { return sample(i).next_free; });
+  if (index != kNoPlace) return index;
+  const uint64_t fresh = take(kSamplesSection, 1);
+  return fresh == kMaxSamples ? kNoPlace : static_cast<uint32_t>(fresh);
+}
+
+void StackTables::give_sample(uint32_t index) {
+  store(sample(index).pointer, uint64_t{0});
+  free_samples.push(index, [this](uint32_t i) -> uint32_t& { return sample(i).next_free; });
+}
+
+void StackTables::keep_peak() const {
+  const uint64_t used = load(section(kStacksSection).used);
+  for (uint32_t i = 0; i < used && i < kMaxStacks; ++i) {
+    Stack& each = stack(i);
+    if (each.depth == 0) continue;
+    store(each.peak_count, load(each.alloc_count) - load(each.freed_count));
+    store(each.peak_bytes, load(each.alloc_bytes) - load(each.freed_bytes));
+  }
+}
+
+unwind::RowCache* StackTables::rows() const { return &indexes->rows; }
+
+void StackTables::forget_rows() const {
+  for (unwind::RowCache::Entry& entry : indexes->rows.entries) store(entry.row, uint64_t{0});
+}
+
+namespace {
+
+using FindObject = int (*)(void* address, dl_find_object* found);
+constinit FindObject find_object = nullptr;
+
+void keep_path(Module& module, const char* path) {
+  const size_t size = strlen(path);
+  const size_t most = sizeof module.path - 1;
+  memcpy(module.path, size > most ? path + size - most : path, size > most ? most : size);
+}
+
+// The program headers of a mapped object are in its first page, behind the ELF header.
+void describe_module(Module& module, const dl_find_object& object, const char* path) {
+  module.start = reinterpret_cast<uint64_t>(object.dlfo_map_start);
+  module.end = reinterpret_cast<uint64_t>(object.dlfo_map_end);
+  module.bias = object.dlfo_link_map->l_addr;
+  keep_path(module, path);
+  const auto* header = static_cast<const Elf64_Ehdr*>(object.dlfo_map_start);
+  if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return;
+  const auto* programs = reinterpret_cast<const Elf64_Phdr*>(module.start + header->e_phoff);
+  for (unsigned i = 0; i < header->e_phnum; ++i) {
+    if (programs[i].p_type != PT_NOTE) continue;
+    copy_build_id(reinterpret_cast<const char*>(module.bias + programs[i].p_vaddr), programs[i].p_memsz, module);
+  }
+}
+
+bool same_module(const Module& a, const Module& b) {
+  return a.start == b.start && a.end == b.end && a.build_id_bytes == b.build_id_bytes &&
+         memcmp(a.build_id, b.build_id, sizeof a.build_id) == 0 && memcmp(a.path, b.path, sizeof a.path) == 0;
+}
+
+const char* path_of(const link_map& map) {
+  return map.l_name[0] != '\0' ? map.l_name : reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+}
+
+}  // namespace
+
+uint16_t StackTables::module_of(const Module& wanted) {
+  uint64_t& used = section(kModulesSection).used;
+  for (uint64_t i = load(used); i-- > 0;) {
+    const Module& module = at<Module>(kModulesOffset)[i];
+    if (__atomic_load_n(&module.ready, __ATOMIC_ACQUIRE) != 0 && same_module(module, wanted)) {
+      return static_cast<uint16_t>(i + 1);
+    }
+  }
+  const uint64_t place = take(kModulesSection, 1);
+  if (place == kMaxModules) {
+    Together::add(sampling().modules_dropped, uint64_t{1});
+    return 0;
+  }
+  Module& module = at<Module>(kModulesOffset)[place];
+  memcpy(&module, &wanted, offsetof(Module, ready));
+  __atomic_store_n(&module.ready, 1u, __ATOMIC_RELEASE);
+  return static_cast<uint16_t>(place + 1);
+}
+
+unwind::Place place_of(uintptr_t address) {
+  dl_find_object object;
+  if (find_object(reinterpret_cast<void*>(address), &object) != 0) return {nullptr, 0};
+  Module module{};
+  describe_module(module, object, path_of(*object.dlfo_link_map));
+  return {static_cast<const uint8_t*>(object.dlfo_eh_frame), stacks.module_of(module)};
+}
+
+bool prepare_places() {
+  if (find_object == nullptr) find_object = reinterpret_cast<FindObject>(dlsym(kDefault, "_dl_find_object"));
+  if (find_object == nullptr) dlerror();
+  return find_object != nullptr;
+}
+
+}  // namespace heapster::preload
