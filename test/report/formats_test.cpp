@@ -164,7 +164,7 @@ TEST(OpenMetrics, BucketsAreCumulativeWithCanonicalBounds) {
 }
 
 TEST(Massif, IsReadByMsPrint) {
-  const auto ran = test::run_shell("ms_print /dev/stdin", render_massif(busy()));
+  const auto ran = test::run_shell("ms_print /dev/stdin", render_massif({busy()}));
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("Number of snapshots: 23"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("(peak)"), std::string::npos);
@@ -172,7 +172,7 @@ TEST(Massif, IsReadByMsPrint) {
 }
 
 TEST(Massif, StandsWithoutATimeline) {
-  EXPECT_EQ(test::run_shell("ms_print /dev/stdin", render_massif(loaded(test::Segment()))).code, 0);
+  EXPECT_EQ(test::run_shell("ms_print /dev/stdin", render_massif({loaded(test::Segment())})).code, 0);
 }
 
 }  // namespace
