@@ -46,6 +46,10 @@ struct Format {
   std::string (*render)(const Exported& exported);
 };
 
+constexpr bool needs_stacks(const Format& format) {
+  return format.stacks == StackUse::kNeeded || format.stacks == StackUse::kWeighed;
+}
+
 template <std::string (*Render)(const reader::Snapshot&)>
 std::string plain(const Exported& exported) {
   return Render(exported.snapshot);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One page that needs nothing but a browser: the stacks as a tree, in the page of flamegraph.html. All weights are in
+// One page that needs nothing but a browser: the stacks as a tree, in the page of flamegraph_page.h. All weights are in
 // it, so that the page can change from one to the other. Names come from files that anybody may have written: they are
 // data to the page, never markup.
 
@@ -101,9 +101,8 @@ std::string without_markup(std::string json) {
 }  // namespace
 
 std::string render_flamegraph(const Exported& exported) {
-  constexpr std::string_view kPlace = "{\"heapster\": \"data\"}";
   std::string page(kFlamegraphPage);
-  return page.replace(page.find(kPlace), kPlace.size(), without_markup(compact_json_text(Graph(exported).json())));
+  return page.replace(page.find(kFlamegraphData), kFlamegraphData.size(), without_markup(compact_json_text(Graph(exported).json())));
 }
 
 }  // namespace heapster::report

@@ -42,8 +42,8 @@ std::vector<Point> points_of(const Snapshot& snapshot) {
     for (const auto& point : snapshot.timeline.points)
       points.push_back(point_at(static_cast<double>(point[*time]) / 1e9, point[*use], Kind::kPlain));
   const reader::Use& level = snapshot.stats.use;
-  points.push_back(point_at(snapshot.process.duration, level.curr.value().value_or(0), Kind::kEnd));
   points.push_back(point_at(level.max_time.value_or(0), level.max.value().value_or(0), Kind::kPeak));
+  points.push_back(point_at(snapshot.process.duration, level.curr.value().value_or(0), Kind::kEnd));
   std::stable_sort(points.begin(), points.end(), [](auto& a, auto& b) { return a.milliseconds < b.milliseconds; });
   return points;
 }

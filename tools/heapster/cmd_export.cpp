@@ -48,10 +48,6 @@ reader::Result<report::Weight> weight_of(const std::string& name) {
       fmt::format("no weight '{}'{}; there are {}", name, did_you_mean(name, names), fmt::join(names, ", "))};
 }
 
-bool needs_stacks(const report::Format& format) {
-  return format.stacks == report::StackUse::kNeeded || format.stacks == report::StackUse::kWeighed;
-}
-
 std::string render(const report::Format& format, const reader::Snapshot& snapshot, report::Weight by,
                    const SymbolOptions& symbols) {
   if (!snapshot.stacks || format.stacks == report::StackUse::kNone) return format.render({snapshot, nullptr, by});

@@ -1,10 +1,19 @@
-<!DOCTYPE html>
-<!-- SPDX-License-Identifier: MIT -->
-<!--
-The flame graph, hanging from its roots: width is weight, and what a function calls is below it. Everything is made
-by the script at the end out of the data before it, and only as text. The address's part behind # holds what is
-shown (by, zoom, search), so that a view can be handed on; the policy below keeps the page from loading anything.
--->
+// SPDX-License-Identifier: MIT
+//
+// The flame graph's page. It hangs from its roots: width is weight, and what a function calls is below it. Everything
+// is made by the script at the end out of the data before it, and only as text. The part of the address behind # holds
+// what is shown (by, zoom, search), so that a view can be handed on; the policy keeps the page from loading anything.
+
+#pragma once
+
+#include <string_view>
+
+namespace heapster::report {
+
+// Stands in the page where the data go.
+inline constexpr std::string_view kFlamegraphData = "{\"heapster\": \"data\"}";
+
+inline constexpr std::string_view kFlamegraphPage = R"HTML(<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -230,3 +239,6 @@ restore();
 </script>
 </body>
 </html>
+)HTML";
+
+}  // namespace heapster::report
