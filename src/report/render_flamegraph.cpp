@@ -102,7 +102,8 @@ std::string without_markup(std::string json) {
 
 std::string render_flamegraph(const Exported& exported) {
   std::string page(kFlamegraphPage);
-  return page.replace(page.find(kFlamegraphData), kFlamegraphData.size(), without_markup(compact_json_text(Graph(exported).json())));
+  return page.replace(page.find(kFlamegraphData), kFlamegraphData.size(),
+                      without_markup(compact_json_text(Graph(exported).json())));
 }
 
 }  // namespace heapster::report
