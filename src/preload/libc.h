@@ -10,6 +10,7 @@
 
 #include <cstddef>
 
+// NOLINTBEGIN(readability-redundant-declaration): where <dlfcn.h> is needed for its structs, it was first.
 extern "C" {
 void* dlsym(void* handle, const char* name);
 void* dlvsym(void* handle, const char* name, const char* version);
@@ -31,6 +32,7 @@ int memcmp(const void* a, const void* b, size_t bytes);
 size_t strlen(const char* text);
 int* __errno_location();
 }
+// NOLINTEND(readability-redundant-declaration)
 
 namespace heapster::preload {
 

@@ -20,11 +20,13 @@ struct alignas(32) Bucket {
 constexpr size_t kIndexBytes = sizeof(Bucket) << kBucketBits;
 constinit Bucket* buckets = nullptr;
 
-Bucket& bucket_for(const void* block) { return buckets[pointer_hash(block) >> (64 - kBucketBits)]; }
+Bucket& bucket_for(const void* block) {
+  return buckets[reinterpret_cast<uint64_t>(block) * 0x9e3779b97f4a7c15 >> (64 - kBucketBits)];
+}
 
 // A byte that has reached its end stays there: it says maybe for good.
 void count_in_filter(const void* block, int by) {
-  uint8_t& byte = sampled_filter[pointer_hash(block) >> (64 - kFilterBits)];
+  uint8_t& byte = sampled_filter[filter_place(block)];
   uint8_t seen = load(byte);
   while (seen != UINT8_MAX && !__atomic_compare_exchange_n(&byte, &seen, static_cast<uint8_t>(seen + by), true,
                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {

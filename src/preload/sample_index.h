@@ -20,11 +20,11 @@ namespace heapster::preload {
 inline constexpr unsigned kFilterBits = 15;
 HEAPSTER_LOCAL extern uint8_t sampled_filter[size_t{1} << kFilterBits];
 
-inline uint64_t pointer_hash(const void* block) { return reinterpret_cast<uint64_t>(block) * 0x9e3779b97f4a7c15; }
-
-HEAPSTER_HOT bool may_be_sampled(const void* block) {
-  return load(sampled_filter[pointer_hash(block) >> (64 - kFilterBits)]) != 0;
+// One multiplication and one shift: every free pays for them.
+HEAPSTER_HOT uint32_t filter_place(const void* block) {
+  return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(block)) * 0x9e3779b1u >> (32 - kFilterBits);
 }
+HEAPSTER_HOT bool may_be_sampled(const void* block) { return load(sampled_filter[filter_place(block)]) != 0; }
 
 // False where there is no memory for the index.
 bool start_index();

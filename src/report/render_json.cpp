@@ -7,6 +7,7 @@
 
 #include "report/formats.h"
 #include "report/json.h"
+#include "report/stacks_report.h"
 
 namespace heapster::report {
 
@@ -153,6 +154,7 @@ std::string render_json(const Snapshot& snapshot) {
   json["at_peak"] = {{"use_curr", snapshot.at_peak.use_curr}, {"time", snapshot.at_peak.time}};
   json["threads"] = threads_json(snapshot);
   json["scopes"] = Json::array();
+  json["stacks"] = sampling_json(snapshot);
   json["timeline"] = timeline_json(snapshot.timeline);
   json["coverage"] = {{"verdict", coverage.verdict}, {"reasons", coverage.reasons}};
   json["notes"] = notes_json(snapshot);

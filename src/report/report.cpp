@@ -152,20 +152,6 @@ std::string state_text(const Process& process) {
   return "dead, last seen at " + time;
 }
 
-Report title_of(const Snapshot& snapshot) {
-  const Process& process = snapshot.process;
-  const reader::Coverage coverage = reader::coverage(snapshot);
-  Report report;
-  report.title = printable(reader::short_name(process));
-  report.facts = {"pid " + pid_text(process), state_text(process)};
-  if (!process.label.empty()) report.facts.push_back(printable(process.label));
-  report.verdict = fmt::format("coverage {}", coverage.verdict);
-  report.mood = coverage.verdict == "full" ? Mood::kGood : Mood::kBad;
-  report.lines = {command_text(process, kCommandWidth)};
-  for (const std::string& reason : coverage.reasons) report.lines.push_back(reason);
-  return report;
-}
-
 bool empty(const Section& section) {
   return section.rows.empty() && section.bars.empty() && section.table.rows.empty() && section.chart.empty() &&
          section.lines.empty() && section.remark.empty();
@@ -185,22 +171,33 @@ std::string command_text(const Process& process, size_t most) {
     line += (line.empty() ? "" : " ") + (plain ? argument : "'" + argument + "'");
     if (line.size() > 4 * most) break;
   }
-  line = printable(line);
-  if (width(line) <= most) return line;
-  size_t end = 0;
-  for (size_t shown = 0; shown < most; ++end) shown += (line[end] & 0xc0) != 0x80;
-  return line.substr(0, end - 1) + "…";
+  return shortened(printable(line), most);
+}
+
+Report make_head(const Snapshot& snapshot) {
+  const Process& process = snapshot.process;
+  const reader::Coverage coverage = reader::coverage(snapshot);
+  Report report;
+  report.title = printable(reader::short_name(process));
+  report.facts = {"pid " + pid_text(process), state_text(process)};
+  if (!process.label.empty()) report.facts.push_back(printable(process.label));
+  report.verdict = fmt::format("coverage {}", coverage.verdict);
+  report.mood = coverage.verdict == "full" ? Mood::kGood : Mood::kBad;
+  report.lines = {command_text(process, kCommandWidth)};
+  for (const std::string& reason : coverage.reasons) report.lines.push_back(reason);
+  return report;
 }
 
 Report make_report(const Snapshot& snapshot, Wanted wanted) {
   const Story story(snapshot);
-  Report report = title_of(snapshot);
+  Report report = make_head(snapshot);
   report.sections = {story.allocations(),       story.live(),
                      story.reallocations(),     story.failures(),
                      sizes_section(snapshot),   live_sizes_section(snapshot),
                      timeline_section(snapshot)};
   if (wanted.timeline) report.sections.push_back(timeline_table(snapshot));
   if (wanted.threads) report.sections.push_back(threads_section(snapshot));
+  report.sections.push_back(sampling_section(snapshot));
   report.sections.push_back(notes_section(snapshot));
   std::erase_if(report.sections, empty);
   return report;

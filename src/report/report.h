@@ -59,6 +59,8 @@ struct Wanted {
   bool timeline = false;  // its points as a table
 };
 
+// Who the process is and how it stands, above no section yet.
+Report make_head(const reader::Snapshot& snapshot);
 Report make_report(const reader::Snapshot& snapshot, Wanted wanted = {});
 Report make_diff_report(const reader::Snapshot& a, const reader::Snapshot& b, const reader::Diff& diff);
 
@@ -69,6 +71,7 @@ Section timeline_section(const reader::Snapshot& snapshot);
 Section timeline_table(const reader::Snapshot& snapshot);
 Section threads_section(const reader::Snapshot& snapshot);
 Section notes_section(const reader::Snapshot& snapshot);
+Section sampling_section(const reader::Snapshot& snapshot);
 
 // The process number, and the inner one where it has another.
 std::string pid_text(const reader::Process& process);

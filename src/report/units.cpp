@@ -84,6 +84,11 @@ std::string seconds_text(double seconds) {
   return fmt::format("{} d {:02} h", minutes / 1440, minutes / 60 % 24);
 }
 
+std::string brief_text(double seconds) {
+  if (seconds < 0.9995e-6) return figures3(seconds * 1e9) + " ns";
+  return seconds < 0.9995e-3 ? figures3(seconds * 1e6) + " µs" : seconds_text(seconds);
+}
+
 std::string share_text(double part, double whole) {
   return whole > 0 ? fmt::format("{:.1f} %", 100 * part / whole) : std::string(kUnknown);
 }
@@ -115,6 +120,13 @@ std::optional<int64_t> parse_size(std::string_view text) {
 
 size_t width(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string shortened(const std::string& text, size_t most) {
+  if (width(text) <= most) return text;
+  size_t end = 0;
+  for (size_t shown = 0; shown < most; ++end) shown += (text[end] & 0xc0) != 0x80;
+  return text.substr(0, end - 1) + "…";
 }
 
 std::string printable(std::string_view text) {

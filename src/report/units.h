@@ -15,6 +15,7 @@ namespace heapster::report {
 std::string count_text(int64_t count);                    // 1,234,567
 std::string bytes_text(int64_t bytes);                    // 1.2 MiB
 std::string seconds_text(double seconds);                 // 12.3 ms, 4.56 s, 1 h 02 min
+std::string brief_text(double seconds);                   // 812 ns, 12.3 µs; from a millisecond on as above
 std::string share_text(double part, double whole);        // 12.3 %; a dash where there is no whole
 std::string rate_text(double per_second, bool is_bytes);  // 1.2 M/s, 3.4 MiB/s
 
@@ -30,6 +31,9 @@ std::optional<int64_t> parse_count(std::string_view text);
 
 // Characters that a terminal shows, for UTF-8 text.
 size_t width(std::string_view text);
+
+// At most so many characters of it, the last of them an ellipsis where something is missing.
+std::string shortened(const std::string& text, size_t most);
 
 // The text with whatever could steer a terminal, or is not UTF-8, replaced.
 std::string printable(std::string_view text);

@@ -21,14 +21,26 @@ constexpr int kMostNesting = 64;
 using reader::Location;
 using reader::Locations;
 
-std::string name_of(Dwarf_Die& die) {
+const char* linkage_name(Dwarf_Die& die) {
   for (const unsigned attribute : {DW_AT_linkage_name, DW_AT_MIPS_linkage_name}) {
     Dwarf_Attribute found;
     const char* name = dwarf_formstring(dwarf_attr_integrate(&die, attribute, &found));
-    if (name != nullptr) return demangle(name);
+    if (name != nullptr) return name;
   }
-  const char* name = dwarf_diename(&die);
-  return name != nullptr ? name : "";
+  return nullptr;
+}
+
+// The entry that says what the function is, of one that says where it is.
+Dwarf_Die origin_of(Dwarf_Die die) {
+  for (int left = kMostNesting; left > 0; --left) {
+    Dwarf_Attribute attribute;
+    Dwarf_Die next;
+    Dwarf_Attribute* found = dwarf_attr(&die, DW_AT_abstract_origin, &attribute);
+    if (found == nullptr) found = dwarf_attr(&die, DW_AT_specification, &attribute);
+    if (found == nullptr || dwarf_formref_die(found, &next) == nullptr) break;
+    die = next;
+  }
+  return die;
 }
 
 // Calls visit(die) for each child.
@@ -53,14 +65,23 @@ bool holds_functions(int tag) {
          tag == DW_TAG_union_type || tag == DW_TAG_module;
 }
 
+// What the entry adds to the names of those inside.
+std::string scope_of(Dwarf_Die& die, int tag, const std::string& outer) {
+  const char* name = dwarf_diename(&die);
+  const bool nameless = name == nullptr && tag == DW_TAG_namespace;
+  return name != nullptr || nameless ? outer + (nameless ? "(anonymous namespace)" : name) + "::" : outer;
+}
+
+// Calls take(die, scope) for each function of a unit.
 template <class Take>
-void for_functions(Dwarf_Die& die, int nesting, Take take) {
+void for_functions(Dwarf_Die& die, int nesting, const std::string& scope, Take take) {
   if (nesting > kMostNesting) return;
   for_children(die, [&](Dwarf_Die& child) {
     const int tag = dwarf_tag(&child);
+    if (tag == DW_TAG_subprogram) take(child, scope);
     // A function may contain others: those of its classes, and of languages that nest.
-    if (tag == DW_TAG_subprogram) take(child);
-    if (tag == DW_TAG_subprogram || holds_functions(tag)) for_functions(child, nesting + 1, take);
+    if (tag == DW_TAG_subprogram) for_functions(child, nesting + 1, scope, take);
+    if (holds_functions(tag)) for_functions(child, nesting + 1, scope_of(child, tag, scope), take);
   });
 }
 
@@ -109,18 +130,6 @@ void set_call(Location& location, Dwarf_Die& unit, Dwarf_Die& inlined) {
   location.line = static_cast<uint32_t>(line);
 }
 
-Locations locations_of(std::vector<Dwarf_Die>& chain, Dwarf_Die& unit, Dwarf_Addr address) {
-  Locations locations;
-  for (size_t i = chain.size(); i-- > 0;) {
-    Location location;
-    location.function = name_of(chain[i]);
-    if (i + 1 == chain.size()) set_line(location, unit, address);
-    if (i + 1 < chain.size()) set_call(location, unit, chain[i + 1]);
-    if (!location.function.empty()) locations.push_back(std::move(location));
-  }
-  return locations;
-}
-
 template <class Range>
 void sort_ranges(std::vector<Range>& ranges) {
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.low < b.low; });
@@ -142,7 +151,8 @@ const Functions::Ranges& Functions::functions_of(Dwarf_Die unit) {
   const auto [place, fresh] = functions_.try_emplace(dwarf_dieoffset(&unit));
   Ranges& ranges = place->second;
   if (!fresh) return ranges;
-  for_functions(unit, 0, [&](Dwarf_Die& function) {
+  for_functions(unit, 0, "", [&](Dwarf_Die& function, const std::string& scope) {
+    if (!scope.empty() && linkage_name(function) == nullptr) scopes_[dwarf_dieoffset(&function)] = scope;
     for_ranges(function, [&](Dwarf_Addr low, Dwarf_Addr high) { ranges.push_back({low, high, function}); });
   });
   sort_ranges(ranges);
@@ -156,6 +166,28 @@ const Functions::Range* Functions::find(const Ranges& ranges, Dwarf_Addr address
   if (after == ranges.begin()) return nullptr;
   const Range& range = *--after;
   return address < range.high ? &range : nullptr;
+}
+
+// What only its own unit sees has no name for linkers.
+std::string Functions::name_of(Dwarf_Die& die) const {
+  if (const char* name = linkage_name(die)) return demangle(name);
+  const char* name = dwarf_diename(&die);
+  if (name == nullptr) return "";
+  Dwarf_Die origin = origin_of(die);
+  const auto scope = scopes_.find(dwarf_dieoffset(&origin));
+  return scope != scopes_.end() ? scope->second + name : name;
+}
+
+reader::Locations Functions::locations_of(std::vector<Dwarf_Die>& chain, Dwarf_Die& unit, Dwarf_Addr address) const {
+  Locations locations;
+  for (size_t i = chain.size(); i-- > 0;) {
+    Location location;
+    location.function = name_of(chain[i]);
+    if (i + 1 == chain.size()) set_line(location, unit, address);
+    if (i + 1 < chain.size()) set_call(location, unit, chain[i + 1]);
+    if (!location.function.empty()) locations.push_back(std::move(location));
+  }
+  return locations;
 }
 
 reader::Locations Functions::at(uint64_t address) {

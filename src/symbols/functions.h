@@ -8,6 +8,7 @@
 #include <elfutils/libdwfl.h>
 
 #include <map>
+#include <string>
 #include <vector>
 
 #include "reader/names.h"
@@ -31,12 +32,15 @@ class Functions {
   const Ranges& functions_of(Dwarf_Die unit);
   const Range* find(const Ranges& ranges, Dwarf_Addr address) const;
   void index_units();
+  std::string name_of(Dwarf_Die& die) const;
+  reader::Locations locations_of(std::vector<Dwarf_Die>& chain, Dwarf_Die& unit, Dwarf_Addr address) const;
 
   Dwfl_Module* module_;
   Dwarf_Addr bias_ = 0;
   bool indexed_ = false;
   Ranges units_;
   std::map<Dwarf_Off, Ranges> functions_;
+  std::map<Dwarf_Off, std::string> scopes_;  // "shop::" of functions whose own entry tells their last name alone
 };
 
 }  // namespace heapster::symbols

@@ -50,7 +50,7 @@ class Cli : public testing::Test {
 TEST_F(Cli, HelpAndVersionAreAnswers) {
   expect_says("--help", "usage: heapster COMMAND");
   expect_says("--version", "heapster ");
-  for (const char* command : {"show", "list", "dump", "diff", "check", "export", "explain"}) {
+  for (const char* command : {"show", "stacks", "list", "dump", "diff", "check", "export", "explain"}) {
     expect_says("--help", std::string("  ") + command);
     expect_says(std::string(command) + " --help", std::string("heapster ") + command);
   }

@@ -85,8 +85,9 @@ def without_usr1(looks):
 class Measured:
     """Where one run's snapshots and segments go, and what they say."""
 
-    def __init__(self, base, heapster):
+    def __init__(self, base, heapster, stacks):
         self.heapster = heapster
+        self.stacks = stacks
         self.out = os.path.join(base, "snapshots")
         os.makedirs(self.out, exist_ok=True)
         os.chmod(self.out, 0o1777)
@@ -97,6 +98,8 @@ class Measured:
                   "HEAPSTER_OUT": os.path.join(self.out, "%e.%p.%n.heap")}
         if signal_name:
             chosen["HEAPSTER_SIGNAL"] = signal_name
+        if self.stacks:
+            chosen["HEAPSTER_STACKS"] = self.stacks
         return chosen
 
     def collect(self):
@@ -130,7 +133,7 @@ def versions(packages):
     return dict(line.split() for line in shown.stdout.splitlines())
 
 
-def measure(program, heapster, preload):
+def measure(program, heapster, preload, stacks):
     """Three runs of a program, and what was different in the second and the third."""
     base = tempfile.mkdtemp(prefix="hc.", dir="/tmp")
     os.chmod(base, 0o755)
@@ -140,7 +143,7 @@ def measure(program, heapster, preload):
         if not bare["looks"]:
             raise workload.Failed("the workload never looked at the program")
         for kind, signal_name in (("no signal", "none"), ("defaults", None)):
-            measured = Measured(base, heapster)
+            measured = Measured(base, heapster, stacks)
             try:
                 run = run_once(program, base, measured.settings(preload, signal_name), program.seconds)
                 result["differs"][kind] = differences(bare, run, signal_name is None)
@@ -174,7 +177,7 @@ def run(options):
     if missing or (program.as_root and os.geteuid() != 0):
         print(f"skipped: needs root and {' '.join(program.packages)} (tools/packages.sh compat)")
         return SKIPPED
-    result = measure(program, options.heapster, options.preload)
+    result = measure(program, options.heapster, options.preload, options.stacks)
     found = complaints(program, result)
     result["complaints"] = found
     os.makedirs(options.results, exist_ok=True)
@@ -274,6 +277,7 @@ def main():
     one.add_argument("--heapster", required=True)
     one.add_argument("--preload", required=True)
     one.add_argument("--results", required=True)
+    one.add_argument("--stacks", help="HEAPSTER_STACKS in the measured runs")
     one.set_defaults(do=run)
     page = commands.add_parser("table")
     page.add_argument("--results", required=True)

@@ -34,10 +34,11 @@ def tmux(work):
     command = ["tmux", "-S", work.path("socket"), "-f", "/dev/null"]
     work.run(*command, "new-session", "-d", "-x", "80", "-y", "24", "-s", "one", "PS1='$ ' exec sh", trace="alone")
     server = int(work.tool(*command, "display", "-p", "#{pid}"))
+    screen = lambda pane: work.tool(*command, "capture-pane", "-p", "-t", f"one.{pane}")
+    work.until(lambda: screen(0).startswith("$"), "the shell has prompted")
     work.run(*command, "send-keys", "-t", "one", "seq 3; echo $((6 * 7))", "Enter")
     work.run(*command, "split-window", "-d", "-t", "one", "seq 1000 | tail -n 2; exec cat")
-    screen = lambda pane: work.tool(*command, "capture-pane", "-p", "-t", f"one.{pane}")
-    work.until(lambda: "\n42\n" in screen(0) and "1000\n" in screen(1), "the panes have printed")
+    work.until(lambda: "\n42\n$" in screen(0) and "1000\n" in screen(1), "the panes have printed")
     work.run(*command, "capture-pane", "-p", "-t", "one.0")
     work.run(*command, "capture-pane", "-p", "-t", "one.1")
     work.run(*command, "list-panes", "-a", "-F", "#{session_name} #{pane_index} #{pane_width} #{pane_height}")

@@ -3,7 +3,7 @@
 #
 # Holds docs/format.md against the code: its tables against src/layout, and what a reader that
 # follows it finds in real files (reader.py) against what `heapster show --json` says of them.
-#   format_test.py HEAPSTER LIBHEAPSTER.SO OFFSETS SOURCE_DIRECTORY
+#   format_test.py HEAPSTER LIBHEAPSTER.SO OFFSETS MAKE_SEGMENT SOURCE_DIRECTORY
 import glob
 import json
 import os
@@ -17,9 +17,10 @@ import tempfile
 sys.dont_write_bytecode = True
 import reader
 
-HEAPSTER, PRELOAD, OFFSETS, SOURCE = sys.argv[1:]
+HEAPSTER, PRELOAD, OFFSETS, MAKE_SEGMENT, SOURCE = sys.argv[1:]
 DOCUMENT = os.path.join(SOURCE, "docs", "format.md")
-HEADINGS = ("Header", "Section", "Identity", "Ending", "AtFork", "Published", "FieldInfo", "Slots and shards")
+HEADINGS = ("Header", "Section", "Identity", "Ending", "AtFork", "Published", "FieldInfo", "Slots and shards",
+            "Sampling", "Module", "Stack", "Sample")
 NOT_SUMS = ("use_max_time", "live_at_peak")  # times and tables, which reader.py does not print
 failures = []
 
@@ -62,7 +63,9 @@ def check_tables():
     said = sorted((h, int(row[0]), int(row[1]), row[2]) for h in HEADINGS for row in tables[h][0])
     lines = subprocess.run([OFFSETS], check=True, capture_output=True, text=True).stdout.splitlines()
     rows = [line.split("\t") for line in lines]
-    laid_out = sorted((h, int(offset), int(size), name) for h, offset, size, name in rows)
+    laid_out = sorted((h, int(offset), int(size), name) for h, offset, size, name in (r for r in rows if len(r) == 4))
+    sections = [[number, name, size, offset] for _, number, size, name, offset in (r for r in rows if len(r) == 5)]
+    check("table of stack sections", sections, [row[:4] for row in tables["Stack sections"][0]])
     for row in sorted(set(said) ^ set(laid_out)):
         failures.append(f"{'docs/format.md' if row in said else 'src/layout/segment.h'} alone has {row}")
     for heading, file, macro, first, columns in (
@@ -125,6 +128,21 @@ def check_ended(what, command, snapshots, directory, environment, tables):
         os.unlink(path)
 
 
+def check_stacks(directory, environment):
+    """The sums over all stacks, of a file that was made by hand."""
+    subprocess.run([MAKE_SEGMENT, directory], check=True)
+    path = os.path.join(directory, "stacks.heap")
+    snapshot, shown = reader.Snapshot(path, DOCUMENT), show(path, environment)["stacks"]
+    for name, value in snapshot.stack_totals().items():
+        check(f"stacks: {name}", shown["total"][name], value)
+    check("stacks: all figures", True, len(snapshot.stack_totals()) >= 12 and shown["total"]["live_bytes"] > 0)
+    check("stacks: how many", shown["stacks"], len(snapshot.stacks()))
+    check("stacks: their modules", {1, 2}, {m for stack in snapshot.stacks() for m, _ in stack["frames"]} - {0})
+    check("stacks: sampled live blocks", shown["total"]["live_samples"], len(snapshot.samples()))
+    for name in ("mean_bytes", "samples_dropped", "stack_unknown"):
+        check(f"stacks: {name}", shown[name], snapshot.sampling()[name])
+
+
 def check_living(directory, environment):
     """A segment that its process maps; stopped, so that both readers see the same."""
     with subprocess.Popen([sys.executable, "-c", WAITING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory,
@@ -151,6 +169,7 @@ def main():
         if not failures:
             check_ended("perl", ["/usr/bin/perl", "-e", PERL], 1, working, environment, tables)
             check_ended("python3", [sys.executable, "-c", THREADS], 2, working, environment, tables)
+            check_stacks(working, environment)
             check_living(working, environment)
     finally:
         shutil.rmtree(run_directory)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Prints where everything of src/layout/segment.h lies, for format_test.py to hold against the
+// Prints where everything of src/layout/segment.h and stacks.h lies, for format_test.py to hold against the
 // tables of docs/format.md: "HEADING offset size name" lines.
 
 #include <cstddef>
 #include <cstdio>
 
 #include "layout/segment.h"
+#include "layout/stacks.h"
 
 using namespace heapster;
 
@@ -96,5 +97,56 @@ int main() {
   SHARD(started);
   SHARD(pace);
   SHARD(stepped);
+  SHARD(granted);
+  SHARD(to_sample);
+  SHARD(random);
   SHARD(name);
+#define SAMPLING(name) FIELD("Sampling", Sampling, name)
+  SAMPLING(mean_bytes);
+  SAMPLING(stacks_dropped);
+  SAMPLING(samples_dropped);
+  SAMPLING(stack_unknown);
+  SAMPLING(stack_small);
+  SAMPLING(modules_dropped);
+  SAMPLING(malloc_nanoseconds);
+  SAMPLING(free_nanoseconds);
+  SAMPLING(malloc_slowest);
+  SAMPLING(free_slowest);
+#define MODULE(name) FIELD("Module", Module, name)
+  MODULE(start);
+  MODULE(end);
+  MODULE(bias);
+  MODULE(build_id_bytes);
+  MODULE(build_id);
+  MODULE(path);
+  MODULE(ready);
+#define STACK(name) FIELD("Stack", Stack, name)
+  STACK(hash);
+  STACK(first_frame);
+  STACK(flags);
+  STACK(depth);
+#define HEAPSTER_STACK_FIGURE(name, ...) STACK(name);
+#include "layout/stacks.def"
+  STACK(lifetimes);
+  STACK(reserved);
+#define SAMPLE(name) FIELD("Sample", Sample, name)
+  SAMPLE(pointer);
+  SAMPLE(bytes);
+  SAMPLE(weight_bytes);
+  SAMPLE(weight_count);
+  SAMPLE(time);
+  SAMPLE(stack);
+  SAMPLE(slot);
+  SAMPLE(generation);
+  SAMPLE(next_free);
+  SAMPLE(drawn);
+  // What a table of sections says of them: item size, offset, number of type, name.
+  const auto section = [](SectionType type, size_t bytes, size_t offset, const char* name) {
+    std::printf("Stack sections\t%u\t%zu\t%s\t%zu\n", static_cast<unsigned>(type), bytes, name, offset);
+  };
+  section(SectionType::kSampling, sizeof(Sampling), kSamplingOffset, "sampling");
+  section(SectionType::kModules, sizeof(Module), kModulesOffset, "modules");
+  section(SectionType::kStacks, sizeof(Stack), kStacksOffset, "stacks");
+  section(SectionType::kFrames, sizeof(uint64_t), kFramesOffset, "frames");
+  section(SectionType::kSamples, sizeof(Sample), kSamplesOffset, "samples");
 }

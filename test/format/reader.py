@@ -58,13 +58,14 @@ class Snapshot:
             self.data = file.read(sum(header.fields["published"][:2]))
             if self.data[:8] != b"HEAPSTER" or header.number(self.data, "version") != 1:
                 raise ValueError(f"{path}: not a heapster file of version 1")
-            types = {int(row[0]): row[1] for row in tables["Section types"][0]}
+            types = {int(row[0]): row[1] for row in tables["Section types"][0] + tables["Stack sections"][0]}
             self.sections = self.read_sections(header, Struct(tables, "Section"), types)
             self.data += file.read(max(s["offset"] + s["used"] * s["item_bytes"] for s in self.sections.values()))
         self.fields = self.read_schema(Struct(tables, "FieldInfo"))
         self.texts = self.read_texts({int(row[0]): row[1] for row in tables["Texts"][0]})
         for heading, name in (("Published", "published"), ("AtFork", "at_fork"), ("Identity", "identity")):
             setattr(self, name, Struct(tables, heading).numbers(self.data, header.fields[name][0]))
+        self.tables_of_stacks = {name: Struct(tables, name) for name in ("Sampling", "Stack", "Sample", "Module")}
         names = {int(row[0]): row[1] for row in tables["Notes"][0]}
         counts = struct.unpack("<64I", header.bytes(self.data, "notes"))
         self.notes = {names.get(i, f"note_{i}"): count for i, count in enumerate(counts) if count}
@@ -129,6 +130,39 @@ class Snapshot:
         totals["slack"] = totals["usable_sum"] - totals["alloc_sum"]
         totals["live_count"] = sum(cell[0] for cell in self.live())
         totals.update(self.levels())
+        return totals
+
+    def items(self, section, heading):
+        """The entries of a table of sampled stacks."""
+        section = self.sections.get(section, {"used": 0})
+        return [self.tables_of_stacks[heading].numbers(self.data, section["offset"] + i * section["item_bytes"])
+                for i in range(section["used"])]
+
+    def sampling(self):
+        return self.items("sampling", "Sampling")[0]
+
+    def stacks(self):
+        """Those that are valid, each with its frames: (module's number or 0, address)."""
+        stacks = [stack for stack in self.items("stacks", "Stack") if stack["depth"] != 0]
+        for stack in stacks:
+            first = self.sections["frames"]["offset"] + 8 * stack["first_frame"]
+            words = struct.unpack_from(f"<{stack['depth']}Q", self.data, first)
+            stack["frames"] = [(word >> 48, word & (1 << 48) - 1) for word in words]
+        return stacks
+
+    def samples(self):
+        return [sample for sample in self.items("samples", "Sample") if sample["pointer"] != 0]
+
+    def stack_totals(self):
+        """Sums over all stacks; what is in 256ths of a block, as blocks."""
+        stacks, totals = self.stacks(), {}
+        for name, (_, _, meaning) in self.tables_of_stacks["Stack"].fields.items():
+            if name in ("hash", "first_frame", "flags", "depth", "lifetimes", "reserved"):
+                continue
+            total = sum(stack[name] for stack in stacks)
+            totals[name] = (total + 128) // 256 if meaning.endswith("in 256ths") else total
+        totals["live_bytes"] = totals["alloc_bytes"] - totals["freed_bytes"]
+        totals["live_count"] = totals["alloc_count"] - totals["freed_count"]
         return totals
 
     def levels(self):

@@ -54,6 +54,7 @@ int by_clone(int, char**) { return parent_and_child(raw_fork); }
 
 using MakeChild = pid_t (*)();
 MakeChild maker(const char* name) {
+  if (name == nullptr) return fork;
   if (std::strcmp(name, "_Fork") == 0) return _Fork;
   if (std::strcmp(name, "clone") == 0) return raw_fork;
   return fork;

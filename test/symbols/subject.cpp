@@ -34,6 +34,17 @@ void Basket::fill(int count) {
 
 }  // namespace shop
 
+namespace {
+
+struct Till {
+  __attribute__((noinline)) void count() {
+    tell();
+    asm volatile("");
+  }
+};
+
+}  // namespace
+
 extern "C" __attribute__((noinline)) void plain() {
   tell();  // line: plain
   asm volatile("");
@@ -56,4 +67,5 @@ int main(int count, char**) {
   plain();
   older();
   newer();
+  Till().count();
 }

@@ -95,11 +95,12 @@ class SymbolizerBuilds : public testing::TestWithParam<const char*> {};
 
 TEST_P(SymbolizerBuilds, InlinedFunctionsFilesAndLines) {
   const Subject subject(GetParam());
-  ASSERT_EQ(subject.stacks().stacks.size(), 4u);
+  ASSERT_EQ(subject.stacks().stacks.size(), 5u);
   EXPECT_EQ(subject.at(Options{}, 0), kInlined);
   EXPECT_EQ(subject.at(Options{}, 1), (Locations{{"plain", SUBJECT, line_of("plain")}}));
   EXPECT_EQ(subject.at(Options{}, 2).at(0).function, "shop::older");
   EXPECT_EQ(subject.at(Options{}, 3).at(0).function, "shop::newer");
+  EXPECT_TRUE(subject.at(Options{}, 4).at(0).function.starts_with("(anonymous namespace)::Till::count"));
   EXPECT_EQ(subject.troubles(), "");
 }
 

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "reader/notes.h"
 #include "report/figures.h"
+#include "report/stacks_report.h"
 #include "terminal.h"
 
 namespace heapster::tool {
@@ -32,6 +33,9 @@ std::vector<Entry> all_entries() {
     entries.push_back({"histograms", fmt::format("{}_histogram", row.name),
                        fmt::format("64 counts, {}", name_of(row.kind)),
                        row.help + "; buckets [2^k, 2^(k+1)) for k = 0…63, size 0 apart"});
+  for (const reader::StackFigureInfo& row : reader::kStackFigures)
+    entries.push_back({"stacks", row.name, std::string_view(row.unit).starts_with("bytes") ? "bytes" : "blocks",
+                       report::help_of(row)});
   for (const VariableInfo& row : kVariables)
     entries.push_back({"variables", std::string(row.variable),
                        row.preset.empty() ? "unset by default" : fmt::format("default {}", row.preset),
@@ -62,11 +66,13 @@ Outcome cmd_explain(const Arguments& arguments) {
   const std::vector<Entry> entries = all_entries();
   if (name.empty()) return print(all_text(entries));
   std::vector<std::string_view> names;
+  std::string text;  // a figure of the process may have a namesake among those of a stack
   for (const Entry& entry : entries) {
     if (entry.name == name)
-      return print(fmt::format("{} ({}, {})\n  {}\n", entry.name, entry.group, entry.facts, entry.help));
+      text += fmt::format("{} ({}, {})\n  {}\n", entry.name, entry.group, entry.facts, entry.help);
     names.push_back(entry.name);
   }
+  if (!text.empty()) return print(text);
   return reader::Error{fmt::format("nothing is called '{}'{}", name, did_you_mean(name, names))};
 }
 

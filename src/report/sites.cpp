@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+//
+// The error of an estimate. A block of s bytes is sampled with probability p = 1 − e^(−s/R), where R is the mean
+// distance between samples, and stands for 1/p blocks. The sum of such weights over n samples has the variance
+// Σ w²·(1 − p); with blocks of one size that is W²·(1 − p)/n. So the standard error as a share is √(e^(−s/R) / n),
+// which the average size of a site's blocks makes of figures that are kept.
+
+#include "report/sites.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "report/pattern.h"
+#include "report/units.h"
+
+namespace heapster::report {
+
+namespace {
+
+using reader::Sample;
+using reader::Snapshot;
+using reader::StackFigures;
+
+constexpr double kMicroseconds = 1e-6;
+constexpr double kNanoseconds = 1e-9;
+
+std::string key_of(const std::vector<Step>& steps) {
+  std::string key;
+  for (const Step& step : steps)
+    key += step.function + '\0' + step.file + '\0' + std::to_string(step.line) + '\0' + step.module + '\0';
+  return key;
+}
+
+// Sites by their keys, in the order in which they came.
+class Gathering {
+ public:
+  Site& at(std::vector<Step> steps) {
+    const auto [place, fresh] = places_.try_emplace(key_of(steps), sites_.size());
+    if (fresh) sites_.push_back({.steps = std::move(steps)});
+    return sites_[place->second];
+  }
+  std::vector<Site> take() { return std::move(sites_); }
+
+ private:
+  std::vector<Site> sites_;
+  std::map<std::string, size_t> places_;
+};
+
+std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& stacks, const reader::Names& names) {
+  std::vector<Step> steps;
+  for (const reader::Frame& frame : stack.frames) {
+    const bool in_module = frame.module < stacks.modules.size();
+    const std::string module = in_module ? stacks.modules[frame.module].short_name() : "";
+    for (const reader::Location& location : names.of(frame))
+      steps.push_back({location.function, location.file, location.line, module, location.known});
+  }
+  return steps;
+}
+
+bool selected(const std::vector<Step>& steps, const Selection& selection) {
+  const auto any = [&](const std::string& pattern, std::string Step::*member) {
+    return pattern.empty() ||
+           std::any_of(steps.begin(), steps.end(), [&](const Step& step) { return matches(pattern, step.*member); });
+  };
+  return any(selection.function, &Step::function) && any(selection.module, &Step::module);
+}
+
+// A thread that has ended has left no name: its slot may be another's by now.
+bool of_thread(const Sample& sample, const Snapshot& snapshot, const std::string& wanted) {
+  if (wanted.empty()) return true;
+  if (sample.slot >= snapshot.threads.size()) return false;
+  const reader::Thread& thread = snapshot.threads[sample.slot];
+  if (thread.generation != sample.generation) return false;
+  return matches(wanted, thread.name) || wanted == std::to_string(thread.tid);
+}
+
+bool selected(const Sample& sample, const Snapshot& snapshot, const Selection& selection) {
+  return of_thread(sample, snapshot, selection.thread) && sample.bytes >= selection.least_size.value_or(0) &&
+         sample.bytes <= selection.most_size.value_or(UINT64_MAX);
+}
+
+// As if nothing else had been allocated there.
+void add_live(StackFigures& figures, const Sample& sample) {
+  figures.samples += 1;
+  figures.alloc_bytes += sample.weight_bytes;
+  figures.alloc_count += sample.weight_count;
+}
+
+double real(uint64_t number) { return static_cast<double>(number); }
+double real_blocks(uint64_t in_256ths) { return real(in_256ths) / static_cast<double>(kWholeBlock); }
+
+double relative_error(double bytes, double blocks, double samples, uint64_t mean_bytes) {
+  if (mean_bytes <= 1 || samples <= 0 || blocks <= 0) return 0;
+  return std::sqrt(std::exp(-bytes / blocks / real(mean_bytes)) / samples);
+}
+
+Estimate made(double bytes, double blocks, double samples, uint64_t mean_bytes) {
+  return {bytes, blocks, samples, relative_error(bytes, blocks, samples, mean_bytes)};
+}
+
+Estimate live(const StackFigures& f, uint64_t mean_bytes) {
+  return made(real(f.live_bytes()), real_blocks(f.live_count()), real(f.live_samples()), mean_bytes);
+}
+
+// Of samples at the peak, and of temporary ones, there is no count: they are taken to be as heavy as the others.
+double share_of_samples(const StackFigures& f, uint64_t count) {
+  return f.alloc_count > 0 ? real(f.samples) * real(count) / real(f.alloc_count) : 0;
+}
+
+double error_bytes(const Estimate& estimate) { return estimate.bytes * estimate.error; }
+
+// Of what was allocated, or freed, from one moment to a later one.
+double error_since(uint64_t StackFigures::*bytes, uint64_t StackFigures::*count, uint64_t StackFigures::*samples,
+                   const Site& site, uint64_t mean_bytes) {
+  const auto since = [&](uint64_t StackFigures::*word) {
+    return std::max(0.0, real(site.figures.*word) - real(site.before.*word));
+  };
+  return error_bytes(made(since(bytes), since(count) / static_cast<double>(kWholeBlock), since(samples), mean_bytes));
+}
+
+// Two bounds on the error: what both levels may be off, and within one process what came and went in between.
+Estimate growth(const Site& site, uint64_t mean_bytes) {
+  const Estimate before = live(site.before, mean_bytes), after = live(site.figures, mean_bytes);
+  double error = std::hypot(error_bytes(before), error_bytes(after));
+  if (site.continued) {
+    const double came =
+        error_since(&StackFigures::alloc_bytes, &StackFigures::alloc_count, &StackFigures::samples, site, mean_bytes);
+    const double went = error_since(&StackFigures::freed_bytes, &StackFigures::freed_count,
+                                    &StackFigures::freed_samples, site, mean_bytes);
+    error = std::min(error, std::hypot(came, went));
+  }
+  Estimate change{after.bytes - before.bytes, after.blocks - before.blocks, after.samples, 0};
+  if (change.bytes != 0) change.error = error / std::abs(change.bytes);
+  return change;
+}
+
+bool is_way_to_allocator(const Step& step) {
+  constexpr std::string_view kWays[] = {
+      "operator new", "std::",    "__gnu_cxx::",  "alloc::",  "<alloc::", "__rust_",    "__rdl_",   "malloc",
+      "calloc",       "realloc",  "reallocarray", "strdup",   "__strdup", "strndup",    "asprintf", "g_malloc",
+      "g_realloc",    "g_slice_", "xmalloc",      "xrealloc", "xcalloc",  "void std::", "PyMem_",   "PyObject_Malloc"};
+  return std::any_of(std::begin(kWays), std::end(kWays),
+                     [&](std::string_view way) { return step.function.starts_with(way); });
+}
+
+}  // namespace
+
+const ByInfo& info_of(By by) { return kBys[static_cast<size_t>(by)]; }
+
+int64_t blocks_of(uint64_t in_256ths) { return whole(real_blocks(in_256ths)); }
+
+Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Selection& selection) {
+  const reader::Stacks& stacks = *snapshot.stacks;
+  Gathering gathering;
+  std::vector<std::vector<Step>> steps(stacks.stacks.size());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    steps[i] = steps_of(stacks.stacks[i], stacks, names);
+    if (selection.live_only() || !selected(steps[i], selection)) continue;
+    Site& site = gathering.at(steps[i]);
+    site.truncated |= stacks.stacks[i].truncated;
+    add(site.figures, stacks.stacks[i].figures);
+  }
+  for (const Sample& sample : stacks.samples) {
+    // What has a stack is in its figures already, unless these are of no use.
+    if (sample.stack && !selection.live_only()) continue;
+    const std::vector<Step>& taken = sample.stack ? steps[*sample.stack] : std::vector<Step>();
+    if (selected(taken, selection) && selected(sample, snapshot, selection))
+      add_live(gathering.at(taken).figures, sample);
+  }
+  return {gathering.take(), stacks.sampling.mean_bytes};
+}
+
+Sites compare(const Sites& before, const Sites& after, bool same_process) {
+  Gathering gathering;
+  for (const Site& site : after.sites) gathering.at(site.steps) = site;
+  for (const Site& site : before.sites) gathering.at(site.steps).before = site.figures;
+  Sites sites{gathering.take(), std::max(before.mean_bytes, after.mean_bytes)};
+  for (Site& site : sites.sites) site.continued = same_process;
+  return sites;
+}
+
+Estimate estimate(const Site& site, By by, uint64_t mean_bytes) {
+  const StackFigures& f = site.figures;
+  switch (by) {
+    case By::kLive:
+      return live(f, mean_bytes);
+    case By::kPeak:
+      return made(real(f.peak_bytes), real_blocks(f.peak_count), share_of_samples(f, f.peak_count), mean_bytes);
+    case By::kTemporary: {
+      const double blocks = real_blocks(f.temporary_count);
+      const double average = f.alloc_count > 0 ? real(f.alloc_bytes) / real_blocks(f.alloc_count) : 0;
+      return made(blocks * average, blocks, share_of_samples(f, f.temporary_count), mean_bytes);
+    }
+    case By::kGrowth:
+      return growth(site, mean_bytes);
+    case By::kAllocated:
+    case By::kCount:
+      break;
+  }
+  return made(real(f.alloc_bytes), real_blocks(f.alloc_count), real(f.samples), mean_bytes);
+}
+
+bool counts_blocks(By by) { return by == By::kCount || by == By::kTemporary; }
+
+double rank(const Estimate& estimate, By by) { return counts_blocks(by) ? estimate.blocks : estimate.bytes; }
+
+void sort_by(Sites& sites, By by) {
+  const auto rank_of = [&](const Site& site) { return rank(estimate(site, by, sites.mean_bytes), by); };
+  // Blocks without a stack are known only while they live.
+  std::erase_if(sites.sites, [&](const Site& site) {
+    const bool lives = by == By::kLive || by == By::kGrowth;
+    return !(rank_of(site) > 0) || (site.steps.empty() && !lives);
+  });
+  std::stable_sort(sites.sites.begin(), sites.sites.end(),
+                   [&](const Site& a, const Site& b) { return rank_of(a) > rank_of(b); });
+}
+
+// The k-th class is of lives shorter than 4^k microseconds; the last one has no end.
+std::optional<double> median_lifetime(const StackFigures& figures) {
+  double total = 0;
+  for (const uint64_t count : figures.lifetimes) total += real(count);
+  if (total == 0) return std::nullopt;
+  const double wanted = std::max(1.0, std::ceil(total / 2));
+  double below = 0;
+  for (uint32_t k = 0; k < kLifetimes; ++k) {
+    const double here = real(figures.lifetimes[k]);
+    if (here > 0 && wanted <= below + here) {
+      const double low = k == 0 ? 0 : std::ldexp(1.0, 2 * (static_cast<int>(k) - 1));
+      const double high = k + 1 == kLifetimes ? low : std::ldexp(1.0, 2 * static_cast<int>(k));
+      return (low + (high - low) * (wanted - below) / here) * kMicroseconds;
+    }
+    below += here;
+  }
+  return std::nullopt;
+}
+
+std::optional<double> elsewhere_share(const StackFigures& figures) {
+  if (figures.freed_count == 0) return std::nullopt;
+  return real(figures.elsewhere_count) / real(figures.freed_count);
+}
+
+std::optional<double> temporary_share(const StackFigures& figures) {
+  if (figures.alloc_count == 0) return std::nullopt;
+  return real(figures.temporary_count) / real(figures.alloc_count);
+}
+
+const Step* culprit(const Site& site) {
+  for (const Step& step : site.steps)
+    if (!is_way_to_allocator(step)) return &step;
+  return site.steps.empty() ? nullptr : &site.steps.front();
+}
+
+std::optional<double> latency(const uint64_t (&histogram)[kLatencies], uint64_t slowest, double q) {
+  double total = 0;
+  for (const uint64_t count : histogram) total += real(count);
+  if (total == 0) return std::nullopt;
+  const double wanted = std::clamp(std::ceil(q * total), 1.0, total);
+  double below = 0;
+  for (uint32_t k = 0; k < kLatencies; ++k) {
+    const double here = real(histogram[k]);
+    const double low = k == 0 ? 0 : std::ldexp(1.0, static_cast<int>(k));
+    const double high = std::ldexp(1.0, static_cast<int>(k) + 1);
+    if (here > 0 && wanted <= below + here)
+      return std::min(low + (high - low) * (wanted - below) / here, real(slowest)) * kNanoseconds;
+    below += here;
+  }
+  return std::nullopt;
+}
+
+}  // namespace heapster::report

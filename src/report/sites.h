@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//
+// Who allocates: a site is a stack with names, and everything that is known of the blocks from there. Stacks that read
+// the same are one site, whatever their addresses; so sites of two processes of one program can be compared.
+//
+// All figures are estimates, but where every allocation is sampled. The error beside them is one standard error: the
+// true value lies within it in two cases of three, and within twice as much in nineteen of twenty.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reader/names.h"
+#include "reader/snapshot.h"
+
+namespace heapster::report {
+
+// One function of a stack; what was inlined is a function like any other.
+struct Step {
+  std::string function = {};  // or the place, where the name is not known
+  std::string file = {};
+  uint32_t line = 0;
+  std::string module = {};
+  bool known = true;
+
+  friend bool operator==(const Step&, const Step&) = default;
+};
+
+struct Site {
+  std::vector<Step> steps = {};  // innermost first; none: blocks whose stack was not taken
+  bool truncated = false;
+  reader::StackFigures figures = {};
+  reader::StackFigures before = {};  // of an earlier snapshot, where two are compared
+  bool continued = false;            // and that was of the same process
+};
+
+// The sites of a file, told apart by what tells whether two stacks read the same.
+struct Sites {
+  std::vector<Site> sites = {};
+  uint64_t mean_bytes = 1;  // between samples
+};
+
+// Which sites, and which of their live blocks.
+struct Selection {
+  std::string function = {};  // patterns on any function of the stack, or module
+  std::string module = {};
+  std::string thread = {};  // its name, as a pattern, or its number
+  std::optional<uint64_t> least_size = {}, most_size = {};
+
+  // These can be told of live blocks alone: of those that are freed, no more than sums by stack is kept.
+  bool live_only() const { return !thread.empty() || least_size || most_size; }
+};
+
+Sites make_sites(const reader::Snapshot& snapshot, const reader::Names& names, const Selection& selection = {});
+
+// The sites of `after`, each with what it was in `before`; those that are gone are there too. Within one process the
+// change is surer than the levels: what lives in both snapshots is the same in both.
+Sites compare(const Sites& before, const Sites& after, bool same_process);
+
+// What sites are ordered by.
+enum class By { kLive, kAllocated, kCount, kPeak, kTemporary, kGrowth };
+struct ByInfo {
+  By by;
+  std::string_view name;
+  std::string_view title;
+  std::string_view help;
+};
+inline constexpr std::array kBys{
+    ByInfo{By::kLive, "live", "live bytes", "bytes allocated there and not freed"},
+    ByInfo{By::kAllocated, "allocated", "allocated bytes", "bytes of all blocks allocated there"},
+    ByInfo{By::kCount, "count", "allocations", "blocks allocated there"},
+    ByInfo{By::kPeak, "peak", "live bytes at the peak", "live bytes when the program held most"},
+    ByInfo{By::kTemporary, "temporary", "temporary blocks", "blocks freed before their thread's next allocation"},
+    ByInfo{By::kGrowth, "growth", "growth", "live bytes more than in an earlier snapshot"},
+};
+const ByInfo& info_of(By by);
+
+struct Estimate {
+  double bytes = 0;
+  double blocks = 0;
+  double samples = 0;  // that it rests on
+  double error = 0;    // of the figure that the order goes by, as a share of it
+
+  // So few samples that the figure is no more than a hint.
+  bool uncertain() const { return error > 0.5; }
+};
+Estimate estimate(const Site& site, By by, uint64_t mean_bytes);
+
+// The number that sites are ordered by: bytes, or blocks.
+double rank(const Estimate& estimate, By by);
+bool counts_blocks(By by);
+
+// The largest first; sites of no account are left out.
+void sort_by(Sites& sites, By by);
+
+// Half of the blocks that were freed lived no longer, in seconds; nothing where none was freed.
+std::optional<double> median_lifetime(const reader::StackFigures& figures);
+// Of the freed blocks, the share that another thread freed; of all blocks, the share that was temporary.
+std::optional<double> elsewhere_share(const reader::StackFigures& figures);
+std::optional<double> temporary_share(const reader::StackFigures& figures);
+
+// Blocks of a figure that is kept in 256ths.
+int64_t blocks_of(uint64_t in_256ths);
+
+// The first function of a stack that is neither a way to the allocator nor the library's own: who is to be asked.
+const Step* culprit(const Site& site);
+
+// A quantile of a histogram of nanoseconds, in seconds and not above the slowest; nothing where it is empty.
+std::optional<double> latency(const uint64_t (&histogram)[kLatencies], uint64_t slowest, double q);
+
+}  // namespace heapster::report

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+//
+// A site is headed by the function that a person would go and look at, then come its figures, the surest first, then
+// the stack. An estimate never stands without its error.
+
+#include "report/stacks_report.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "report/units.h"
+
+namespace heapster::report {
+
+namespace {
+
+using reader::Snapshot;
+using reader::StackFigures;
+
+constexpr size_t kNameWidth = 120;    // templates' names have no end
+constexpr double kLeastShare = 0.01;  // of the whole, for a tree's branch to be drawn
+
+std::string counted(double number) { return count_text(whole(number)); }
+std::string sized(double number) { return bytes_text(whole(number)); }
+std::string sized(uint64_t number) { return bytes_text(static_cast<int64_t>(number)); }
+std::string counted(uint64_t number) { return count_text(static_cast<int64_t>(number)); }
+
+std::string plural(double number, std::string_view noun) {
+  return fmt::format("{} {}{}", counted(number), noun, whole(number) == 1 ? "" : "s");
+}
+
+std::string amount(double number, By by) { return counts_blocks(by) ? counted(number) : sized(number); }
+
+std::string ranked(double number, By by) {
+  constexpr std::string_view kWords[] = {"live",      "allocated", "allocations", "live at the peak",
+                                         "temporary", "more live"};
+  return fmt::format("{}{} {}", by == By::kGrowth ? "+" : "", amount(number, by), kWords[static_cast<size_t>(by)]);
+}
+
+std::string sure(const Estimate& estimate, By by) {
+  return estimate.error > 0 ? "± " + amount(rank(estimate, by) * estimate.error, by) : "";
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts)
+    if (!part.empty()) text += (text.empty() ? "" : " · ") + part;
+  return text;
+}
+
+std::string place_of(const Step& step) {
+  if (!step.file.empty())
+    return fmt::format("  {}:{}", printable(step.file.substr(step.file.find_last_of('/') + 1)), step.line);
+  return step.known && !step.module.empty() ? "  in " + printable(step.module) : "";
+}
+
+std::string step_text(const Step& step) { return shortened(printable(step.function), kNameWidth) + place_of(step); }
+
+std::string figures_line(const Site& site, const StacksAnswer& answer) {
+  const Estimate found = estimate(site, answer.by, answer.sites.mean_bytes);
+  const double all = rank(answer.total, answer.by);
+  return joined({ranked(rank(found, answer.by), answer.by), share_text(rank(found, answer.by), all),
+                 sure(found, answer.by), counts_blocks(answer.by) ? "" : plural(found.blocks, "block"),
+                 plural(found.samples, "sample"),
+                 found.uncertain() ? (found.samples < 4 ? "uncertain: few samples" : "uncertain") : ""});
+}
+
+std::string history_line(const Site& site, By by) {
+  const StackFigures& f = site.figures;
+  std::vector<std::string> parts;
+  if (by == By::kGrowth)
+    parts.push_back(fmt::format("{} live before, {} now", sized(site.before.live_bytes()), sized(f.live_bytes())));
+  if (by != By::kLive && by != By::kGrowth) parts.push_back(sized(f.live_bytes()) + " live");
+  if (by != By::kAllocated && f.freed_count > 0)
+    parts.push_back(fmt::format("{} allocated in {}", sized(f.alloc_bytes),
+                                plural(static_cast<double>(blocks_of(f.alloc_count)), "block")));
+  if (const auto half = median_lifetime(f)) parts.push_back("half freed within " + brief_text(*half));
+  if (const auto share = elsewhere_share(f); share && *share > 0)
+    parts.push_back(share_text(*share, 1) + " freed by another thread");
+  if (const auto share = temporary_share(f); share && *share > 0) parts.push_back(share_text(*share, 1) + " temporary");
+  return joined(parts);
+}
+
+void add_stack(std::vector<std::string>& lines, const Site& site, size_t depth) {
+  for (size_t i = 0; i < site.steps.size(); ++i) {
+    if (i == depth) {
+      lines.push_back(fmt::format("        … {} more", site.steps.size() - depth));
+      break;
+    }
+    lines.push_back("        " + step_text(site.steps[i]));
+  }
+  if (site.truncated) lines.push_back("        (its outermost functions were not reached)");
+}
+
+void add_site(std::vector<std::string>& lines, const Site& site, const StacksAnswer& answer, size_t number) {
+  const Step* who = culprit(site);
+  lines.push_back(fmt::format("{:>3}. {}", number, who != nullptr ? step_text(*who) : "(no stack was taken)"));
+  lines.push_back("     " + figures_line(site, answer));
+  const std::string history = history_line(site, answer.by);
+  if (!history.empty()) lines.push_back("     " + history);
+  add_stack(lines, site, answer.depth);
+}
+
+std::string title_of(const StacksAnswer& answer) {
+  return answer.leaks ? "Live blocks by stack" : fmt::format("Sites by {}", info_of(answer.by).title);
+}
+
+void draw(std::vector<std::string>& lines, const Node& node, double all, By by, const std::string& indent) {
+  size_t hidden = 0;
+  double rest = 0;
+  for (const Node& child : node.children) {
+    if (child.value < kLeastShare * all) {
+      ++hidden;
+      rest += child.value;
+      continue;
+    }
+    lines.push_back(fmt::format("{:>8}  {:>9}  {}{}", share_text(child.value, all), amount(child.value, by), indent,
+                                step_text(child.step)));
+    // A chain without a branch stays in its column.
+    const bool single = child.children.size() == 1 && node.children.size() == 1;
+    draw(lines, child, all, by, single ? indent : indent + "  ");
+  }
+  if (hidden > 0)
+    lines.push_back(fmt::format("{:>8}  {:>9}  {}… {} more", share_text(rest, all), amount(rest, by), indent, hidden));
+}
+
+std::string latency_text(std::string_view name, const uint64_t (&histogram)[kLatencies], uint64_t slowest) {
+  const auto half = latency(histogram, slowest, 0.5), most = latency(histogram, slowest, 0.99);
+  if (!half || !most) return "";
+  return fmt::format("{} p50 {}, p99 {}, max {}", name, brief_text(*half), brief_text(*most),
+                     brief_text(static_cast<double>(slowest) * 1e-9));
+}
+
+}  // namespace
+
+Estimate total_of(const Sites& sites, By by) {
+  Estimate total;
+  double variance = 0;
+  for (const Site& site : sites.sites) {
+    const Estimate part = estimate(site, by, sites.mean_bytes);
+    if (!(rank(part, by) > 0)) continue;
+    total.bytes += part.bytes;
+    total.blocks += part.blocks;
+    total.samples += part.samples;
+    variance += std::pow(part.error * rank(part, by), 2);
+  }
+  if (rank(total, by) > 0) total.error = std::sqrt(variance) / rank(total, by);
+  return total;
+}
+
+Section sites_section(const StacksAnswer& answer) {
+  Section section{.title = title_of(answer)};
+  const std::vector<Site>& sites = answer.sites.sites;
+  section.remark = joined({ranked(rank(answer.total, answer.by), answer.by), sure(answer.total, answer.by),
+                           counts_blocks(answer.by) ? "" : plural(answer.total.blocks, "block"),
+                           plural(static_cast<double>(sites.size()), "stack")});
+  if (sites.empty()) section.lines.push_back("none");
+  for (size_t i = 0; i < sites.size() && i < answer.limit; ++i) add_site(section.lines, sites[i], answer, i + 1);
+  if (sites.size() > answer.limit)
+    section.lines.push_back("… " + plural(static_cast<double>(sites.size() - answer.limit), "more stack"));
+  if (answer.leaks && !sites.empty())
+    section.lines.push_back("live is not lost for certain: heapster does not look for pointers to it");
+  if (answer.suppressed > 0)
+    section.lines.push_back(fmt::format("suppressed: {} in {}", sized(answer.suppressed_bytes),
+                                        plural(static_cast<double>(answer.suppressed), "stack")));
+  return section;
+}
+
+Section tree_section(const Node& root, By by, Direction direction) {
+  Section section{.title = direction == Direction::kCallers ? "From the outermost function inwards"
+                                                            : "From the allocating function outwards"};
+  section.remark = ranked(root.value, by);
+  draw(section.lines, root, root.value, by, "");
+  if (section.lines.empty()) section.lines.push_back("none");
+  return section;
+}
+
+Section sampling_section(const Snapshot& snapshot) {
+  if (!snapshot.stacks) return {};
+  const reader::Stacks& stacks = *snapshot.stacks;
+  const Sampling& s = stacks.sampling;
+  Section section{.title = "Sampled stacks"};
+  section.remark = s.mean_bytes <= 1 ? "every allocation" : fmt::format("one sample in {}", sized(s.mean_bytes));
+  const StackFigures total = stacks.total();
+  section.lines.push_back(
+      joined({plural(static_cast<double>(total.samples), "sample") + " in " +
+                  plural(static_cast<double>(stacks.stacks.size()), "stack"),
+              counted(stacks.samples.size()) + " live",
+              stacks.without_stack() > 0 ? counted(stacks.without_stack()) + " without a stack" : "",
+              stacks.dropped() > 0 ? counted(stacks.dropped()) + " dropped, tables full" : "",
+              stacks.damaged > 0 ? counted(stacks.damaged) + " damaged" : ""}));
+  const std::string latencies = joined({latency_text("next malloc", s.malloc_nanoseconds, s.malloc_slowest),
+                                        latency_text("next free", s.free_nanoseconds, s.free_slowest)});
+  if (!latencies.empty()) section.lines.push_back(latencies);
+  return section;
+}
+
+}  // namespace heapster::report

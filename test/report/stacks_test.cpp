@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+//
+// The report on stacks against goldens, with names put in by hand; and its arithmetic in small cases.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+#include "program.h"
+#include "reader/load.h"
+#include "report/pattern.h"
+#include "report/stacks_report.h"
+#include "report/suppressions.h"
+#include "stack_tables.h"
+
+namespace heapster::report {
+namespace {
+
+using test::StackTables;
+
+void expect_golden(const std::string& name, const std::string& text) {
+  const std::string path = std::string(HEAPSTER_GOLDEN) + "/" + name;
+  if (std::getenv("HEAPSTER_WRITE_GOLDEN")) std::ofstream(path) << text;
+  EXPECT_EQ(text, test::read_whole(path)) << path;
+}
+
+reader::Snapshot loaded(const StackTables& tables) {
+  test::Segment segment = test::busy_segment();
+  return *reader::load(reader::MemorySource(tables.behind(segment)));
+}
+
+// Names for the busy program's addresses; one of its functions was inlined.
+reader::Names named(const reader::Snapshot& snapshot) {
+  reader::Names names(*snapshot.stacks);
+  names.set({0x7ffff7001010, 1}, {{"operator new(unsigned long)", ""}});
+  names.set({0x7ffff7002020, 1},
+            {{"cache::Node::make(int)", "/src/cache/node.h", 12}, {"cache::get()", "/src/cache/cache.cpp", 31}});
+  names.set({0x555555555030, 0}, {{"serve", "/src/server.cpp", 7}});
+  names.set({0x555555555040, 0}, {{"main", "/src/main.cpp", 99}});
+  names.set({0x555555556010, 0}, {{"forget", "/src/leaky.cpp", 5}});
+  names.set({0x555555557010, 0}, {{"hurry", "/src/server.cpp", 70}});
+  return names;
+}
+
+StacksAnswer answer_of(const reader::Snapshot& snapshot, By by, const Selection& selection = {}) {
+  const reader::Names names = named(snapshot);
+  StacksAnswer answer{.by = by, .sites = make_sites(snapshot, names, selection)};
+  answer.total = total_of(make_sites(snapshot, names), by);
+  sort_by(answer.sites, by);
+  return answer;
+}
+
+std::string text_of(const Section& section) { return render_text({.title = "test", .sections = {section}}); }
+
+std::vector<std::string> culprits(const StacksAnswer& answer) {
+  std::vector<std::string> names;
+  for (const Site& site : answer.sites.sites) names.push_back(culprit(site) ? culprit(site)->function : "-");
+  return names;
+}
+
+using Words = std::vector<std::string>;
+
+TEST(StacksGolden, EachOrder) {
+  const reader::Snapshot snapshot = loaded(test::busy_stacks());
+  std::string text = text_of(sampling_section(snapshot));
+  for (const ByInfo& info : kBys)
+    if (info.by != By::kGrowth) text += text_of(sites_section(answer_of(snapshot, info.by)));
+  expect_golden("stacks.txt", text);
+}
+
+TEST(StacksGolden, Trees) {
+  const StacksAnswer answer = answer_of(loaded(test::busy_stacks()), By::kAllocated);
+  std::string text;
+  for (const Direction direction : {Direction::kCallers, Direction::kCallees})
+    text += text_of(tree_section(make_tree(answer.sites, answer.by, direction), answer.by, direction));
+  expect_golden("trees.txt", text);
+}
+
+StacksAnswer growth_of(const reader::Snapshot& before, const reader::Snapshot& after, bool same_process) {
+  StacksAnswer answer{
+      .by = By::kGrowth,
+      .sites = compare(make_sites(before, named(before)), make_sites(after, named(after)), same_process)};
+  answer.total = total_of(answer.sites, By::kGrowth);
+  sort_by(answer.sites, By::kGrowth);
+  return answer;
+}
+
+TEST(StacksGolden, Growth) {
+  StackTables tables = test::busy_stacks();
+  const reader::Snapshot before = loaded(tables);
+  for (int i = 0; i < 30; ++i) tables.keep(1, 1 << 20, 1);
+  tables.keep(0, 4096, 128);
+  const reader::Snapshot after = loaded(tables);
+  expect_golden("growth.txt", text_of(sites_section(growth_of(before, after, true))) +
+                                  text_of(sites_section(growth_of(before, after, false))));
+}
+
+TEST(StacksGolden, Leaks) {
+  StacksAnswer answer = answer_of(loaded(test::busy_stacks()), By::kLive);
+  answer.leaks = true;
+  answer.suppressed = 1;
+  answer.suppressed_bytes = 4096;
+  answer.limit = 2;
+  answer.depth = 1;
+  expect_golden("leaks.txt", text_of(sites_section(answer)));
+}
+
+TEST(Sites, TheCulpritIsNotTheWayToTheAllocator) {
+  EXPECT_EQ(culprits(answer_of(loaded(test::busy_stacks()), By::kLive)),
+            (Words{"cache::Node::make(int)", "forget", "0x7fffe0001000"}));
+}
+
+TEST(Sites, StacksThatReadTheSameAreOne) {
+  StackTables tables(1);
+  const uint16_t module = tables.add_module("/bin/p", 0x1000, 0x9000, 0, 1);
+  for (const uint64_t address : {0x1010u, 0x1020u, 0x1030u}) tables.keep(tables.add_stack({{module, address}}), 10, 1);
+  const reader::Snapshot snapshot = loaded(tables);
+  reader::Names names(*snapshot.stacks);
+  for (const uint64_t address : {0x1010u, 0x1020u}) names.set({address, 0}, {{"f", "f.c", 1}});
+  names.set({0x1030, 0}, {{"f", "f.c", 2}});
+  const Sites sites = make_sites(snapshot, names);
+  ASSERT_EQ(sites.sites.size(), 2u);
+  EXPECT_EQ(sites.sites[0].figures.live_bytes(), 20u);
+  EXPECT_EQ(estimate(sites.sites[0], By::kLive, sites.mean_bytes).error, 0) << "each allocation is sampled";
+}
+
+TEST(Sites, AreSelectedByFunctionAndModule) {
+  const reader::Snapshot snapshot = loaded(test::busy_stacks());
+  EXPECT_EQ(culprits(answer_of(snapshot, By::kLive, {.function = "cache::"})), (Words{"cache::Node::make(int)"}));
+  EXPECT_EQ(culprits(answer_of(snapshot, By::kLive, {.module = "^libcache"})), (Words{"cache::Node::make(int)"}));
+  EXPECT_EQ(culprits(answer_of(snapshot, By::kLive, {.function = "nothing"})), Words{});
+  const StacksAnswer part = answer_of(snapshot, By::kLive, {.function = "forget"});
+  EXPECT_GT(part.total.bytes, 20e6) << "shares are of the whole";
+}
+
+TEST(Sites, LiveBlocksAreSelectedByThreadAndSize) {
+  StackTables tables = test::busy_stacks();
+  const reader::Snapshot snapshot = loaded(tables);
+  const auto first = [&](const Selection& selection) { return answer_of(snapshot, By::kLive, selection).sites.sites; };
+  EXPECT_EQ(first({.thread = "worker"}).size(), 1u);
+  EXPECT_EQ(first({.thread = "4243"}).at(0).figures.live_bytes(), 40u * 128 * 4096);
+  EXPECT_EQ(first({.thread = "424"}).size(), 0u) << "a number is that of one thread";
+  EXPECT_EQ(first({.least_size = 100'001}).at(0).figures.live_bytes(), 2u << 20);
+  EXPECT_EQ(first({.least_size = 4096, .most_size = 4096}).size(), 1u);
+  EXPECT_EQ(first({.least_size = 4096}).size(), 3u);
+  tables.samples[0].generation = 2;  // of a thread that has ended, or not begun
+  EXPECT_EQ(answer_of(loaded(tables), By::kLive, {.thread = "worker"}).sites.sites.at(0).figures.live_bytes(),
+            39u * 128 * 4096);
+}
+
+TEST(Sites, BlocksWithoutAStackAreASiteOfTheirOwn) {
+  StackTables tables = test::busy_stacks();
+  tables.samples[0].stack = kNoStack;
+  const StacksAnswer live = answer_of(loaded(tables), By::kLive);
+  EXPECT_EQ(culprits(live).size(), 4u);
+  EXPECT_TRUE(live.sites.sites[3].steps.empty());
+  EXPECT_EQ(culprits(answer_of(loaded(tables), By::kAllocated)).size(), 4u) << "what they allocated is not known";
+  EXPECT_EQ(answer_of(loaded(tables), By::kLive, {.function = "main"}).sites.sites.size(), 3u);
+}
+
+// 200 blocks of R/4 bytes: each is sampled with p = 1 − e^(−1/4). The error of what a run of the sampler says must be
+// about that which runs have from the truth.
+TEST(Sites, TheErrorIsThatOfRepeatedSampling) {
+  constexpr uint64_t kMean = 1 << 16, kSize = kMean / 4;
+  constexpr int kRuns = 2000, kBlocks = 200;
+  const double p = 1 - std::exp(-0.25);
+  uint64_t state = 1;
+  const auto draw = [&] {  // splitmix64
+    uint64_t z = state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return static_cast<double>((z ^ z >> 31) >> 11) * 0x1p-53;
+  };
+  double squares = 0, told = 0;
+  for (int run = 0; run < kRuns; ++run) {
+    Site site;
+    for (int i = 0; i < kBlocks; ++i) {
+      if (draw() >= p) continue;
+      site.figures.samples += 1;
+      site.figures.alloc_count += static_cast<uint64_t>(std::lround(kWholeBlock / p));
+      site.figures.alloc_bytes += static_cast<uint64_t>(std::lround(kSize / p));
+    }
+    const Estimate found = estimate(site, By::kAllocated, kMean);
+    squares += std::pow(found.bytes / (kBlocks * kSize) - 1, 2);
+    told += found.error;
+  }
+  EXPECT_NEAR(told / kRuns, std::sqrt(squares / kRuns), 0.01);
+}
+
+TEST(Sites, LifetimesHaveAMedian) {
+  reader::StackFigures figures;
+  EXPECT_EQ(median_lifetime(figures), std::nullopt);
+  figures.lifetimes[1] = 10;  // from 1 to 4 µs
+  EXPECT_DOUBLE_EQ(*median_lifetime(figures), 2.5e-6);
+  figures.lifetimes[kLifetimes - 1] = 100;
+  EXPECT_DOUBLE_EQ(*median_lifetime(figures), std::ldexp(1e-6, 28));
+  EXPECT_EQ(elsewhere_share(figures), std::nullopt);
+}
+
+TEST(Sites, LatenciesAreInterpolatedUpToTheSlowest) {
+  uint64_t histogram[kLatencies] = {};
+  EXPECT_EQ(latency(histogram, 100, 0.5), std::nullopt);
+  histogram[4] = 100;  // from 16 to 32 ns
+  EXPECT_DOUBLE_EQ(*latency(histogram, 100, 0.5), 24e-9);
+  EXPECT_DOUBLE_EQ(*latency(histogram, 20, 0.99), 20e-9);
+}
+
+TEST(Pattern, IsAPartOrAnchored) {
+  EXPECT_TRUE(matches("cache", "my::cache::get"));
+  EXPECT_TRUE(matches("my*get", "my::cache::get()"));
+  EXPECT_TRUE(matches("^my", "my::cache"));
+  EXPECT_FALSE(matches("^cache", "my::cache"));
+  EXPECT_TRUE(matches("cache$", "my::cache"));
+  EXPECT_FALSE(matches("my$", "my::cache"));
+  EXPECT_TRUE(matches("^my::cache$", "my::cache"));
+  EXPECT_TRUE(matches("^*a*b*$", "xaxxbx"));
+  EXPECT_FALSE(matches("a*b*c", "acb"));
+  EXPECT_TRUE(matches("", ""));
+  EXPECT_FALSE(matches("x", ""));
+  EXPECT_FALSE(matches(std::string(2000, '*') + "y", std::string(2000, 'x'))) << "and soon";
+}
+
+TEST(Suppressions, MatchFunctionsFilesAndModules) {
+  const StacksAnswer answer = answer_of(loaded(test::busy_stacks()), By::kLive);
+  const auto matched = [&](const std::string& text) {
+    const auto suppressions = Suppressions::parse(text);
+    EXPECT_TRUE(suppressions) << suppressions.error().text;
+    std::string which;
+    for (const Site& site : answer.sites.sites) which += suppressions->match(site) ? "x" : "-";
+    return which;
+  };
+  EXPECT_EQ(matched(""), "---");
+  EXPECT_EQ(matched("# why\n\n leak:forget \r\n"), "-x-");
+  EXPECT_EQ(matched("leak:leaky.cpp\nleak:libcache"), "xx-");
+  EXPECT_EQ(matched("leak:^main$"), "xxx");
+}
+
+TEST(Suppressions, OtherLinesAreFaults) {
+  EXPECT_EQ(Suppressions::parse("leak:a\nrace:b").error().text, "line 2 is not leak:PATTERN");
+  EXPECT_EQ(Suppressions::parse("leak:").error().text, "line 1 is not leak:PATTERN");
+}
+
+TEST(StacksJson, TellsWhatThePersonIsTold) {
+  const reader::Snapshot snapshot = loaded(test::busy_stacks());
+  const Json json = sites_json(answer_of(snapshot, By::kLive));
+  EXPECT_EQ(json["by"], "live");
+  const Json& site = json["sites"][0];
+  EXPECT_EQ(site["site"]["function"], "cache::Node::make(int)");
+  EXPECT_EQ(site["figures"]["live_count"], 5120);
+  EXPECT_EQ(site["frames"].size(), 5u) << "the inlined one is a function like any other";
+  EXPECT_EQ(site["frames"][1]["line"], 12);
+  EXPECT_EQ(json["sites"][2]["uncertain"], true);
+  const Json sampling = sampling_json(snapshot);
+  EXPECT_EQ(sampling["total"]["live_count"], 5128);
+  EXPECT_EQ(sampling["samples_dropped"], 2);
+  EXPECT_TRUE(sampling_json(*reader::load(reader::MemorySource(test::busy_segment().bytes()))).is_null());
+}
+
+}  // namespace
+}  // namespace heapster::report
