@@ -8,12 +8,16 @@ set -euo pipefail
 
 packages_for() {
   case "$1" in
-    build) echo g++ cmake ninja-build libfmt-dev libcli11-dev nlohmann-json3-dev libelf-dev libdw-dev libiberty-dev ;;
+    build)
+      echo g++ cmake ninja-build libfmt-dev libcli11-dev nlohmann-json3-dev libelf-dev libdw-dev libiberty-dev
+      echo libprotozero-dev zlib1g-dev
+      ;;
     test)
       echo libgtest-dev libgmock-dev clang libclang-rt-14-dev
       echo valgrind libc-devtools prometheus perl python3 sqlite3 make procps jq gdb binutils util-linux libdebuginfod1
       echo libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 redis-server redis-tools
       echo fakeroot libeatmydata1 faketime libunwind-dev default-jdk-headless
+      echo golang-go google-perftools chromium nodejs
       ;;
     bench) echo libbenchmark-dev libc-devtools heaptrack perl python3 sqlite3 util-linux ;;
     compat)

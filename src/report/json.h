@@ -27,5 +27,7 @@ void put_histogram(Json& object, std::string_view name, const reader::Histogram&
 // Indented and with a newline at its end. Bytes that are not UTF-8 become U+FFFD: an argument of
 // a command line may be anything.
 std::string json_text(const Json& json);
+// The same on one line, for what only programs read.
+std::string compact_json_text(const Json& json);
 
 }  // namespace heapster::report

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 
 #include "reader/diff.h"
 #include "reader/load.h"
@@ -43,7 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (snapshot.error().text.find('\n') != std::string::npos) std::abort();  // a fault is one line
     return 0;
   }
-  for (const report::Format& format : report::kFormats) format.render(*snapshot);
+  std::optional<reader::Names> names;
+  if (snapshot->stacks) names.emplace(*snapshot->stacks);
+  for (const report::Format& format : report::kFormats)
+    if (names || !needs_stacks(format)) format.render({*snapshot, names ? &*names : nullptr});
   report::render_text(report::make_report(*snapshot, {.threads = true, .timeline = true}), {.colour = true});
   if (snapshot->stacks) tell_stacks(*snapshot);
   const auto diff = reader::diff(*snapshot, *snapshot, false);

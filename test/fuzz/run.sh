@@ -21,7 +21,7 @@ $cxx $flags "$source"/test/synthetic/synthetic.cpp "$source"/test/synthetic/stac
 "$work/make_segment" "$work/seeds"
 # shellcheck disable=SC2086
 $cxx $flags $checks -fsanitize=fuzzer -DFMT_HEADER_ONLY "$source"/test/fuzz/fuzz_load.cpp "$source"/src/reader/*.cpp \
-  "$source"/src/report/*.cpp -lelf -o "$work/fuzz_load"
+  "$source"/src/report/*.cpp -lelf -lz -o "$work/fuzz_load"
 cd "$work"
 exec ./fuzz_load -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=131072 -print_final_stats=1 \
   corpus seeds "$source/test/fuzz/corpus"

@@ -13,6 +13,7 @@
 
 #include "program.h"
 #include "reader/load.h"
+#include "stack_tables.h"
 #include "synthetic.h"
 
 namespace heapster::report {
@@ -164,7 +165,7 @@ TEST(OpenMetrics, BucketsAreCumulativeWithCanonicalBounds) {
 }
 
 TEST(Massif, IsReadByMsPrint) {
-  const auto ran = test::run_shell("ms_print /dev/stdin", render_massif(busy()));
+  const auto ran = test::run_shell("ms_print /dev/stdin", render_massif({busy()}));
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("Number of snapshots: 23"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("(peak)"), std::string::npos);
@@ -172,7 +173,120 @@ TEST(Massif, IsReadByMsPrint) {
 }
 
 TEST(Massif, StandsWithoutATimeline) {
-  EXPECT_EQ(test::run_shell("ms_print /dev/stdin", render_massif(loaded(test::Segment()))).code, 0);
+  EXPECT_EQ(test::run_shell("ms_print /dev/stdin", render_massif({loaded(test::Segment())})).code, 0);
+}
+
+// A snapshot with stacks whose names nobody found, or are what the test says.
+struct WithStacks {
+  explicit WithStacks(const test::StackTables& tables = test::busy_stacks())
+      : segment(test::busy_segment()),
+        snapshot(*reader::load(reader::MemorySource(tables.behind(segment)))),
+        names(*snapshot.stacks) {}
+
+  void call(size_t stack, const std::string& function) {
+    names.set(snapshot.stacks->stacks[stack].frames[0], {{function, "", 0, true}});
+  }
+  Exported exported(Weight by = Weight::kLive) const { return {snapshot, &names, by}; }
+
+  test::Segment segment;
+  reader::Snapshot snapshot;
+  reader::Names names;
+};
+
+TEST(Folded, TellsPlacesWhereNamesAreNotKnown) {
+  const auto lines = lines_of(render_folded(WithStacks().exported()));
+  const std::vector<std::string> expected{
+      "[cut off];program+0x1040;0x7fffe0001000 600000",
+      "program+0x1040;program+0x1030;libcache.so.1+0x2020;libcache.so.1+0x1010 20971520",
+      "program+0x1040;program+0x2010 2097152"};
+  EXPECT_EQ(lines, expected);
+}
+
+TEST(Folded, NamesCannotLookLikeMoreStacksOrLines) {
+  WithStacks with;
+  with.call(1, "one;two\nthree 7");
+  EXPECT_NE(render_folded(with.exported()).find("program+0x1040;one,two?three 7 2097152\n"), std::string::npos);
+}
+
+TEST(Folded, StacksThatReadTheSameAreOne) {
+  WithStacks with;
+  for (const size_t stack : {1u, 2u}) with.call(stack, "same");
+  EXPECT_NE(render_folded(with.exported(Weight::kCount)).find("program+0x1040;same 819202\n"), std::string::npos);
+}
+
+TEST(Stacks, BlocksWithoutOneAreTold) {
+  test::StackTables tables = test::busy_stacks();
+  tables.samples[0].stack = kNoStack;
+  const WithStacks with(tables);
+  EXPECT_NE(render_folded(with.exported()).find("[no stack taken] 524288\n"), std::string::npos);
+  EXPECT_NE(render_heap(with.exported()).find("\n128: 524288 [128: 524288] @ 0x0\n"), std::string::npos);
+}
+
+TEST(Heap, IsNotScaledUpByItsReaders) {
+  const auto lines = lines_of(render_heap(WithStacks().exported()));
+  EXPECT_EQ(lines[0], "heap profile: 5128: 23668672 [825608: 81340352] @ heapprofile");
+  EXPECT_EQ(lines[1], "5120: 20971520 [6400: 26214400] @ 0x7ffff700100f 0x7ffff7002020 0x555555555030 0x555555555040");
+  EXPECT_EQ(lines.back(), "7ffff7000000-7ffff7100000 r-xp 00000000 00:00 0 /usr/lib/libcache.so.1");
+}
+
+TEST(Dhat, HasNoStackTwice) {
+  test::StackTables tables = test::busy_stacks();
+  tables.modules[0] = tables.modules[1];  // it came again
+  tables.stacks.push_back(tables.stacks[0]);
+  const auto json = nlohmann::json::parse(render_dhat(WithStacks(tables).exported()));
+  ASSERT_EQ(json["pps"].size(), 4u);
+  std::vector<nlohmann::json> stacks;
+  for (const auto& point : json["pps"]) {
+    EXPECT_EQ(std::count(stacks.begin(), stacks.end(), point["fs"]), 0);
+    stacks.push_back(point["fs"]);
+  }
+}
+
+TEST(Dhat, LifetimesAreThoseOfItsClasses) {
+  const auto json = nlohmann::json::parse(render_dhat(WithStacks().exported()));
+  const auto& points = json["pps"];
+  const auto busy = std::find_if(points.begin(), points.end(), [](auto& point) { return point["tbk"] == 819200; });
+  ASSERT_NE(busy, points.end());
+  EXPECT_EQ((*busy)["tl"], 2 * 819200);  // class 1: shorter than 4 µs
+}
+
+// The synthetic program's counted level is far below what its stacks hold, and ms_print dies of a tree that is larger.
+TEST(Massif, TreesAreNoLargerThanTheLevel) {
+  const WithStacks with;
+  const auto ran = test::run_shell("ms_print --threshold=0 /dev/stdin", render_massif(with.exported()));
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("libcache.so.1+0x1010 (in /usr/lib/libcache.so.1)"), std::string::npos) << ran.out;
+  EXPECT_EQ(ran.out.find("not in the estimates"), std::string::npos);
+}
+
+TEST(Massif, WhatTheEstimatesLackIsTold) {
+  const test::StackTables none(512 * 1024);
+  const std::string text = render_massif(WithStacks(none).exported());
+  EXPECT_NE(text.find("heap_tree=peak\nn1: "), std::string::npos);
+  EXPECT_NE(text.find("(not in the estimates)"), std::string::npos);
+  EXPECT_EQ(test::run_shell("ms_print /dev/stdin", text).code, 0);
+}
+
+TEST(Flamegraph, NamesCannotBecomeMarkup) {
+  WithStacks with;
+  with.call(1, "</script><script>alert(1)</script>");
+  const std::string page = render_flamegraph(with.exported());
+  EXPECT_EQ(page.find("<script>alert"), std::string::npos);
+  EXPECT_NE(page.find("\\u003c/script>\\u003cscript>alert(1)"), std::string::npos);
+}
+
+TEST(Speedscope, HasAProfileForEachWeight) {
+  const auto json = nlohmann::json::parse(render_speedscope(WithStacks().exported(Weight::kPeak)));
+  EXPECT_EQ(json["activeProfileIndex"], 3);
+  ASSERT_EQ(json["profiles"].size(), kWeights.size());
+  EXPECT_EQ(json["profiles"][0]["endValue"], 20971520 + 2097152 + 600000);
+  EXPECT_EQ(json["profiles"][0]["samples"].size(), 3u);
+}
+
+TEST(Formats, SurviveStacksWithoutAnything) {
+  const test::StackTables none(1);
+  const WithStacks with(none);
+  for (const Format& format : kFormats) EXPECT_FALSE(format.render(with.exported()).empty() && format.name != "folded");
 }
 
 }  // namespace
