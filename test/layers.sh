@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Holds the house to its plan: layers.sh SOURCES. Includes follow the arrows only,
-#   include/heapster <- src/layout <- src/preload
+#   include/heapster <- src/layout <- src/preload -> src/unwind
 #                       src/layout <- src/reader <- src/report <- tools/heapster
 #                                     src/reader <- src/symbols <- tools/heapster
 # the preload uses no library but libc, the reader prints nothing, and every file that the docs name
@@ -25,7 +25,8 @@ check_layer() {
   done < <(grep -nE '^#include "' -r "$directory" | sed -E 's/#include "(.*)".*/\1/')
 }
 check_layer src/layout 'layout|heapster'
-check_layer src/preload 'preload|layout|heapster'
+check_layer src/unwind 'unwind'
+check_layer src/preload 'preload|unwind|layout|heapster'
 check_layer src/reader 'reader|layout|heapster'
 check_layer src/report 'report|reader|layout|heapster'
 check_layer src/symbols 'symbols|reader|layout|heapster'
@@ -37,6 +38,7 @@ forbid() {
 }
 forbid src/layout 'fmt|nlohmann|CLI|iostream|cstdio|vector|string>'
 forbid src/preload 'fmt|nlohmann|CLI|iostream|cstdio|cstdlib|cstring|stdlib|string|vector|memory|functional|dlfcn|pthread|errno'
+forbid src/unwind '[a-z_]*\.h|c(std(io|lib)|string)|string|vector|memory|functional'
 forbid src/reader 'fmt|nlohmann|CLI|iostream'
 forbid src/symbols 'fmt|nlohmann|CLI|iostream'
 forbid src/report 'CLI|iostream|elf|dwarf'

@@ -2,7 +2,6 @@
 
 #include "preload/stack_tables.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 
@@ -11,6 +10,7 @@
 #include "preload/kernel.h"
 #include "preload/libc.h"
 #include "preload/process.h"
+#include "preload/start.h"
 #include "preload/words.h"
 
 namespace heapster::preload {
@@ -219,9 +219,7 @@ bool same_module(const Module& a, const Module& b) {
          memcmp(a.build_id, b.build_id, sizeof a.build_id) == 0 && memcmp(a.path, b.path, sizeof a.path) == 0;
 }
 
-const char* path_of(const link_map& map) {
-  return map.l_name[0] != '\0' ? map.l_name : reinterpret_cast<const char*>(getauxval(AT_EXECFN));
-}
+const char* path_of(const link_map& map) { return map.l_name[0] != '\0' ? map.l_name : executable_path(); }
 
 }  // namespace
 

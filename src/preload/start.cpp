@@ -120,6 +120,8 @@ void gather_lasting_texts(int argument_count, const char* const* arguments, cons
   end_lasting_texts();
 }
 
+const char* executable_path() { return executable; }
+
 bool build_segment(const Origin& origin) {
   Identity identity{};
   identify(identity);

@@ -19,6 +19,9 @@ struct Origin {
 // into, or where the options say that this process is not to be measured.
 bool build_segment(const Origin& origin);
 
+// The file that runs, as the kernel names it; as the program was called where it does not tell.
+const char* executable_path();
+
 // What is said once per image: executable, command line, allocator, options.
 void gather_lasting_texts(int argument_count, const char* const* arguments, const char* allocator);
 
