@@ -13,14 +13,11 @@ namespace heapster {
 
 // 0 where the text is no size, or a size of 0.
 constexpr uint64_t parse_size(std::string_view text) {
-  constexpr std::string_view kUnits = "KMG";
   unsigned shift = 0;
   if (!text.empty()) {
-    const auto unit = kUnits.find(text.back());
-    if (unit != std::string_view::npos) {
-      shift = 10 * (static_cast<unsigned>(unit) + 1);
-      text.remove_suffix(1);
-    }
+    const char unit = text.back();
+    shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
+    if (shift != 0) text.remove_suffix(1);
   }
   constexpr size_t kMostDigits = 12;
   if (text.empty() || text.size() > kMostDigits) return 0;

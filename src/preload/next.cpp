@@ -11,6 +11,7 @@
 #include "preload/kernel.h"
 #include "preload/libc.h"
 #include "preload/objects.h"
+#include "preload/recorder.h"
 #include "preload/words.h"
 
 namespace heapster::preload {
@@ -18,8 +19,6 @@ namespace heapster::preload {
 constinit EarlyArena early_arena;
 
 namespace {
-
-__thread bool resolving __attribute__((tls_model("initial-exec"))) = false;
 
 // This object's first byte and the one after its last, by the linker.
 extern "C" HEAPSTER_LOCAL const char __ehdr_start[], _end[];
@@ -48,7 +47,7 @@ void find(Function& slot, const char* name) {
 
 void resolve() {
   const KeepErrno keep;
-  resolving = true;
+  thread_state.resolving = true;
 #define HEAPSTER_must(name) find(next.name.found, #name);
 #define HEAPSTER_own(name)
 #define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
@@ -56,7 +55,7 @@ void resolve() {
 #undef HEAPSTER_must
 #undef HEAPSTER_own
   find(next.usable_size, "malloc_usable_size");
-  resolving = false;
+  thread_state.resolving = false;
 }
 
 constexpr int kSigchld = 17;
@@ -71,8 +70,8 @@ bool relocated() { return relocated_word == const_cast<const void**>(&relocated_
 template <typename Function>
 bool must_bootstrap(const Function& function) {
   if (!relocated()) return true;
-  if (!resolving) resolve();
-  return resolving || load(function.found) == nullptr;
+  if (!thread_state.resolving) resolve();
+  return thread_state.resolving || load(function.found) == nullptr;
 }
 
 void* zeroed_from_arena(size_t count, size_t size) {

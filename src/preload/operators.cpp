@@ -38,21 +38,19 @@ namespace {
 
 constexpr uint32_t kProof = 16;
 
-// Set while this thread counts. An allocator may build something with operator new when it is first
-// asked for a usable size (tcmalloc does); that is passed through uncounted, or it would go on forever.
-__thread bool counting __attribute__((tls_model("initial-exec"))) = false;
-
+// While this thread counts, an allocator may build something with operator new when it is first asked for a usable
+// size (tcmalloc does); that is passed through uncounted, or it would go on forever.
 void* count_new(void* block, size_t size) {
-  counting = true;
+  thread_state.counting = true;
   alloc_slow(block, size);
-  counting = false;
+  thread_state.counting = false;
   return block;
 }
 
 uint64_t ask_usable_size(void* block) {
-  counting = true;
+  thread_state.counting = true;
   const uint64_t usable = block != nullptr ? usable_size(block) : 0;
-  counting = false;
+  thread_state.counting = false;
   return usable;
 }
 
@@ -84,7 +82,7 @@ void* new_on_probation(Operator& which, void* (*function)(size_t, More...), size
 template <typename... More>
 void* forward_new(Operator& which, void* otherwise, const void* caller, size_t size, More... more) {
   const auto function = reinterpret_cast<void* (*)(size_t, More...)>(next_of(which, otherwise, caller));
-  switch (counting ? Way::kVerbatim : which.way) {
+  switch (thread_state.counting ? Way::kVerbatim : which.way) {
     case Way::kVerbatim:
       break;
     case Way::kProbation:
@@ -116,7 +114,7 @@ template <typename... More>
 void forward_delete(Operator& which, void* otherwise, const void* caller, void* block, More... more) {
   const auto function = reinterpret_cast<void (*)(void*, More...)>(next_of(which, otherwise, caller));
   forget_sample(block);
-  if (counting) return function(block, more...);
+  if (thread_state.counting) return function(block, more...);
   if (which.way == Way::kProbation) return delete_on_probation(which, function, block, more...);
   if (which.way == Way::kOwn) freed_slow(block, ask_usable_size(block));
   function(block, more...);

@@ -36,12 +36,14 @@ struct alignas(kGateBytes) Gate {
 };
 HEAPSTER_LOCAL extern Gate gate;
 
-// 16 bytes of static TLS: initial-exec access is one instruction, and never allocates.
+// 24 bytes of static TLS: initial-exec access is one instruction, and never allocates.
 struct ThreadState {
   Shard* shard;       // null before the first call, after the end, and while threads share
   uint32_t stage;     // ThreadStage
   uint32_t slot;      // which slot the shard is
   uint32_t baseline;  // while this thread forks: 1 + which of the process's baselines is its child's
+  bool resolving;     // looks the next allocator's functions up
+  bool counting;      // asks the next allocator for a usable size on behalf of an operator
 };
 HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec")));
 
@@ -74,11 +76,12 @@ template <typename Writer>
 HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   Writer::add(shard->net, static_cast<int64_t>(by));
   const int64_t net = load(shard->net);
+  const bool due = Writer::take(shard->countdown, static_cast<int64_t>(by));
   if (HEAPSTER_UNLIKELY(net > load(shard->ceiling))) {
     if (glance(gate.several) != 0) return true;
     Writer::raise(shard->ceiling, net);
   }
-  return Writer::take(shard->countdown, static_cast<int64_t>(by));
+  return due;
 }
 
 template <typename Writer>

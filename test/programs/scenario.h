@@ -23,6 +23,7 @@ extern const Entry kForks[];
 extern const Entry kPlaces[];
 extern const Entry kLimits[];
 extern const Entry kLoader[];
+extern const Entry kStacks[];
 
 // Prints one fact, unbuffered and without allocating.
 void tell(const char* name, long long value);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// Blocks whose samples are hard to follow: grown, shrunk, refused, handed over, freed by a child.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <thread>
+
+#include "scenario.h"
+
+namespace scenario {
+
+namespace {
+
+// Every kind of realloc, many times; a quarter of the blocks stays.
+int reallocations(int, char**) {
+  for (int i = 0; i < 4000; ++i) {
+    void* block = keep(malloc(100));
+    block = keep(realloc(block, 5000));
+    if (realloc(block, SIZE_MAX) != nullptr) return 1;
+    block = keep(realloc(block, 200));
+    block = keep(realloc(block, 200'000));
+    block = keep(realloc(block, 300));
+    if (i % 4 == 1) free(block);
+    if (i % 4 == 2) block = realloc(block, 0);
+    if (i % 4 == 3) free(keep(realloc(block, 301)));
+  }
+  return 0;
+}
+
+// Two threads free and allocate the same sizes, so that one gets the addresses that the other just freed, also
+// from under a realloc that moves.
+int reuse(int, char**) {
+  static std::atomic<void*> shared[64];
+  const auto body = [](unsigned seed) {
+    for (int i = 0; i < 100'000; ++i) {
+      seed = seed * 1103515245 + 12345;
+      void* fresh = malloc(500 + seed / 65536 % 3 * 1000);
+      if (seed % 7 == 0) fresh = realloc(fresh, 4000);
+      free(shared[seed / 1024 % 64].exchange(keep(fresh)));
+    }
+  };
+  std::thread one(body, 1), two(body, 2);
+  one.join(), two.join();
+  return 0;
+}
+
+// A child frees what its parent sampled, before and after its own first allocation.
+int inherited(int, char**) {
+  static void* blocks[1000];
+  for (void*& block : blocks) block = keep(malloc(1000));
+  const pid_t pid = fork();
+  if (pid == 0) {
+    for (int i = 0; i < 500; ++i) free(blocks[i]);
+    for (int i = 0; i < 100; ++i) keep(malloc(7000));
+    for (int i = 500; i < 1000; ++i) free(blocks[i]);
+    _exit(0);
+  }
+  int status = 1;
+  waitpid(pid, &status, 0);
+  return status == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+const Entry kStacks[] = {
+    {"reallocations", reallocations}, {"reuse", reuse}, {"inherited", inherited}, {nullptr, nullptr}};
+
+}  // namespace scenario

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+//
+// What the preload samples of real programs. With every allocation sampled, stacks have to add up to the counters,
+// exactly; otherwise within the error that theory gives them.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+
+#include "reader/find.h"
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+const std::string kSubject = program_path("subject");
+
+Ended run_sampled(const Sandbox& sandbox, const Words& words, const std::string& mean = "1", Variables more = {}) {
+  Words command = {kSubject};
+  command.insert(command.end(), words.begin(), words.end());
+  more["HEAPSTER_STACKS"] = mean;
+  return sandbox.run_measured(command, more);
+}
+
+// Sampling begins with the constructor; what was allocated before it is counted, and not sampled.
+struct Early {
+  int64_t allocs, live_bytes, live_count;
+};
+Early early() {
+  Sandbox sandbox;
+  run_sampled(sandbox, {"nothing"});
+  const auto snapshot = sandbox.snapshot();
+  const auto total = snapshot.stacks->total();
+  return {figure(snapshot, "alloc_count") - static_cast<int64_t>(total.alloc_count / kWholeBlock),
+          figure(snapshot, "use_curr") - static_cast<int64_t>(total.live_bytes()),
+          figure(snapshot, "live_count") - static_cast<int64_t>(total.live_count() / kWholeBlock)};
+}
+
+class Exact : public testing::TestWithParam<const char*> {};
+
+TEST_P(Exact, StacksAddUpToTheCounters) {
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {GetParam()}).exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  ASSERT_TRUE(snapshot.stacks);
+  const auto total = snapshot.stacks->total();
+  const Early before = early();
+  EXPECT_EQ(static_cast<int64_t>(total.alloc_count / kWholeBlock), figure(snapshot, "alloc_count") - before.allocs);
+  EXPECT_EQ(static_cast<int64_t>(total.live_bytes()), figure(snapshot, "use_curr") - before.live_bytes);
+  EXPECT_EQ(static_cast<int64_t>(total.live_count() / kWholeBlock), figure(snapshot, "live_count") - before.live_count);
+  EXPECT_EQ(snapshot.stacks->samples.size(), total.live_samples());
+  EXPECT_EQ(snapshot.stacks->dropped(), 0u);
+  EXPECT_EQ(snapshot.stacks->damaged, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Exact, testing::Values("threads", "reallocations", "reuse", "handover"),
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST(Sampled, EstimatesAreWithinTheirError) {
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {"threads"}, "16K").exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  const auto total = snapshot.stacks->total();
+  const auto samples = static_cast<double>(total.samples);
+  ASSERT_GT(samples, 500);
+  const auto truth = static_cast<double>(figure(snapshot, "alloc_count"));
+  EXPECT_NEAR(static_cast<double>(total.alloc_count) / kWholeBlock, truth, 5 * truth / std::sqrt(samples));
+}
+
+TEST(Sampled, StacksReachMain) {
+  Sandbox sandbox;
+  run_sampled(sandbox, {"return"});
+  const auto snapshot = sandbox.snapshot();
+  uint64_t complete = 0;
+  for (const auto& stack : snapshot.stacks->stacks) complete += stack.truncated ? 0 : stack.figures.samples;
+  EXPECT_GE(complete, 1000u);
+  const auto& modules = snapshot.stacks->modules;
+  EXPECT_TRUE(std::any_of(modules.begin(), modules.end(),
+                          [](const auto& module) { return module.path == kSubject && !module.build_id.empty(); }));
+}
+
+// What the parent sampled is nothing to its child.
+TEST(Sampled, AChildStartsWithoutItsParentsSamples) {
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {"inherited"}).exit_code, 0);
+  const auto children = reader::list_snapshots(sandbox.run_directory());
+  ASSERT_EQ(children->found.size(), 1u);
+  const auto& child = children->found[0].snapshot;
+  const auto total = child.stacks->total();
+  EXPECT_EQ(total.alloc_count / kWholeBlock, 100u);
+  EXPECT_EQ(total.freed_count, 0u);
+  EXPECT_EQ(child.stacks->samples.size(), 100u);
+  const auto parent = sandbox.snapshot().stacks->total();
+  EXPECT_GE(parent.live_count() / kWholeBlock, 1000u);
+}
+
+// Fibres' and handlers' stacks are nobody's that we know: their blocks are sampled, without a stack.
+TEST(Sampled, OnStacksThatAreNotKnownNothingIsRead) {
+  for (const char* scenario : {"contexts", "alternate-stacks"}) {
+    Sandbox sandbox;
+    ASSERT_EQ(run_sampled(sandbox, {scenario}).exit_code, 0) << scenario;
+    EXPECT_GE(sandbox.snapshot().stacks->sampling.stack_unknown, 100u) << scenario;
+  }
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {"small-stacks"}).exit_code, 0);
+  EXPECT_EQ(sandbox.snapshot().stacks->sampling.stack_unknown, 0u) << "16 KiB are enough";
+}
+
+TEST(Sampled, PluginsThatComeAndGoAndThrowHarmNothing) {
+  Sandbox sandbox;
+  const Ended ended = run_sampled(sandbox, {"dlopen-storm", program_path("libthrowing_plugin.so")});
+  ASSERT_EQ(ended.exit_code, 0) << "signal " << ended.signal;
+  const auto snapshot = sandbox.snapshot();
+  const auto& modules = snapshot.stacks->modules;
+  EXPECT_TRUE(std::any_of(modules.begin(), modules.end(),
+                          [](const auto& module) { return module.path.ends_with("libthrowing_plugin.so"); }));
+}
+
+TEST(Sampled, AKilledProgramsSegmentNamesTheCulprit) {
+  Sandbox sandbox;
+  EXPECT_EQ(run_sampled(sandbox, {"kill"}).signal, SIGKILL);
+  const auto left = reader::list(sandbox.run_directory());
+  ASSERT_EQ(left->found.size(), 1u);
+  EXPECT_GE(left->found[0].snapshot.stacks->total().live_count() / kWholeBlock, 1000u);
+}
+
+TEST(Sampled, AnExecKeepsTheEarlierImagesStacks) {
+  Sandbox sandbox;
+  run_sampled(sandbox, {"exec", kSubject, "return"});
+  ASSERT_EQ(sandbox.snapshots().size(), 2u);
+  for (const auto& [path, snapshot] : sandbox.snapshots()) {
+    ASSERT_TRUE(snapshot.stacks) << path;
+    EXPECT_GE(snapshot.stacks->total().live_count() / kWholeBlock, 1000u) << path;
+  }
+}
+
+TEST(Sampled, WithoutTheVariableThereAreNone) {
+  Sandbox sandbox;
+  sandbox.run_measured({kSubject, "return"});
+  EXPECT_FALSE(sandbox.snapshot().stacks);
+  for (const char* nonsense : {"many", "0", "-1", "1T", "K"}) {
+    Sandbox another;
+    EXPECT_EQ(run_sampled(another, {"return"}, nonsense).exit_code, 7);
+    EXPECT_FALSE(another.snapshot().stacks);
+    EXPECT_TRUE(has_note(another.snapshot(), "option_refused")) << nonsense;
+  }
+}
+
+}  // namespace
+}  // namespace heapster::test
