@@ -52,6 +52,9 @@ class Bench:
             # Its recorder without its interpreter: the kindest way to run it on a machine with few processors.
             "heaptrack": (Path("/usr/lib/heaptrack/libheaptrack_preload.so"), {"DUMP_HEAPTRACK_OUTPUT": "/dev/null"}),
             "heapster": (self.options.heapster / "libheapster.so", {"HEAPSTER_OUT": "none"}),
+            "heapster, 512K": (self.options.heapster / "libheapster.so",
+                               {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "512K"}),
+            "heapster, 1": (self.options.heapster / "libheapster.so", {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "1"}),
         }
         found = {"bare": {}}
         for name, (library, more) in libraries.items():

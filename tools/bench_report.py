@@ -156,6 +156,16 @@ class Report:
             sure = "" if high <= limit or low > limit else ", too noisy to say"
             rows += [(f"{name}: user time added, median of pairs", limit, figures and figures["user_added"], "%",
                       f"{low:+.1f} … {high:+.1f} % (95 %){sure}" if figures else "")]
+        armed = {cell: (self.best(cell, "heapster, 512K"), self.best(cell, "heapster"))
+                 for cell in (("pair", 1), ("mixed", 1))}
+        for cell, limit in ((("pair", 1), 0.6), (("mixed", 1), 2)):
+            with_stacks, without = armed[cell]
+            rows += [(f"{OPERATIONS[cell[0]]}: stacks of one in 512 KiB, over counting alone, 1 thread", limit,
+                      None if with_stacks is None or without is None else with_stacks - without, "ns", "")]
+        for threads, limit in ((1, 50), (2, 25)):
+            every, theirs = self.best(("pair", threads), "heapster, 1"), self.best(("pair", threads), "heaptrack")
+            rows += [(f"{OPERATIONS['pair']}: every stack, as share of heaptrack's cost, {plural(threads)}", limit,
+                      None if every is None or not theirs else 100 * every / theirs, "%", "")]
         shown, listed = ((self.cli.get(name) or {}).get("median") for name in ("show", "list"))
         return rows + [
             ("start-up of true, added", 100, self.startup_added("heapster"), "µs",
@@ -269,6 +279,8 @@ class Report:
                   "share.",
                   "- **libmemusage**: glibc's own, its report thrown away.",
                   "- **heaptrack**: its preload writing to /dev/null, without its interpreter.",
-                  "- **heapster**: without a snapshot at exit, unless said otherwise.", "",
+                  "- **heapster**: without a snapshot at exit, unless said otherwise.",
+                  "- **heapster, 512K** and **heapster, 1**: with stacks of one block in 512 KiB on average, and of "
+                  "every block (HEAPSTER_STACKS).", "",
                   *[f"- note: {note}" for note in self.notes]]
         return "\n".join(lines).rstrip() + "\n"

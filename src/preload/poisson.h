@@ -48,7 +48,10 @@ inline double exponential(uint64_t random) {
 inline double sampled_share(double x) {
   if (x > 40) return 1;
   int halvings = 0;
-  for (; x > 0x1p-6; x /= 2) ++halvings;
+  while (x > 0x1p-6) {
+    x /= 2;
+    ++halvings;
+  }
   double y = x * (1 - x * (1.0 / 2 - x * (1.0 / 6 - x * (1.0 / 24 - x / 120))));
   for (; halvings > 0; --halvings) y *= 2 - y;
   return y;
@@ -57,6 +60,12 @@ inline double sampled_share(double x) {
 // Bytes until the next mark.
 inline int64_t draw_distance(uint64_t& state, uint64_t mean) {
   return mean <= 1 ? 0 : static_cast<int64_t>(static_cast<double>(mean) * exponential(next_random(state)));
+}
+
+// To the nearest, without libm.
+inline uint64_t rounded(double value) {
+  const auto whole = static_cast<uint64_t>(value);
+  return value - static_cast<double>(whole) < 0.5 ? whole : whole + 1;
 }
 
 struct Weight {
@@ -68,7 +77,7 @@ struct Weight {
 inline Weight weigh(uint64_t bytes, uint64_t drawn, uint64_t mean) {
   if (mean <= 1) return {256, bytes};
   const double share = sampled_share(static_cast<double>(drawn) / static_cast<double>(mean));
-  return {static_cast<uint64_t>(256 / share + 0.5), static_cast<uint64_t>(static_cast<double>(bytes) / share + 0.5)};
+  return {rounded(256 / share), rounded(static_cast<double>(bytes) / share)};
 }
 
 }  // namespace heapster::preload
