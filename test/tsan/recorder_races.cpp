@@ -24,8 +24,6 @@
 #include "reader/find.h"
 #include "reader/load.h"
 
-// <dlfcn.h> declares what the build has renamed, under a name that this file must define.
-#undef dlsym
 extern "C" void* dlopen(const char*, int);
 extern "C" void* dlsym(void*, const char*);
 
@@ -122,10 +120,11 @@ const void* own_malloc() { return reinterpret_cast<const void*>(&own_malloc); }
 
 }  // namespace heapster::preload
 
-extern "C" void* heapster_test_dlsym(void* where, const char* name) {
+extern "C" void* __real_dlsym(void* where, const char* name);
+extern "C" void* __wrap_dlsym(void* where, const char* name) {
   constexpr int kLazyAndLoaded = 1 | 4;  // RTLD_LAZY | RTLD_NOLOAD
   if (where == nullptr) return const_cast<void*>(heapster::preload::own_malloc());
-  return dlsym(dlopen("libc.so.6", kLazyAndLoaded), name);
+  return __real_dlsym(dlopen("libc.so.6", kLazyAndLoaded), name);
 }
 
 int main(int, char** arguments) {
