@@ -263,9 +263,6 @@ class Machine {
       case 0x08:  // same_value
         return set(bytes.take_uleb(), {RuleKind::kSame, 0});
       case 0x09:  // register
-        column = bytes.take_uleb();
-        bytes.take_uleb();
-        return set(column, {RuleKind::kLost, 0});
       case 0x14:  // val_offset
         column = bytes.take_uleb();
         bytes.take_uleb();

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "reader/load.h"
 #include "support/numbers.h"
 
 namespace heapster::test {
@@ -60,6 +61,19 @@ TEST_F(HeapsterRun, ReportsToStderrAndLeavesTheProgramsOutputAlone) {
   EXPECT_THAT(ended.err, Not(HasSubstr("\x1b"))) << "no colour but on a terminal";
   EXPECT_EQ(files().size(), 1u);
   EXPECT_EQ(left(), 0u);
+}
+
+// The option has its value behind "=", so the word that follows is the program's.
+TEST_F(HeapsterRun, SamplesStacks) {
+  for (const auto& [option, mean] : {std::pair{"--stacks", 512 * 1024}, std::pair{"--stacks=1", 1}}) {
+    Sandbox apart;
+    const std::string path = apart.path("stacks.heap");
+    EXPECT_EQ(run({"-q", "-o", path, option}, {kSubject, "return"}).exit_code, 7);
+    const auto snapshot = reader::load(path);
+    ASSERT_TRUE(snapshot) << snapshot.error().text;
+    ASSERT_TRUE(snapshot->stacks) << option;
+    EXPECT_EQ(snapshot->stacks->sampling.mean_bytes, static_cast<uint64_t>(mean));
+  }
 }
 
 TEST_F(HeapsterRun, ExitsWithTheProgramsStatus) {
@@ -127,10 +141,10 @@ TEST_F(HeapsterRun, SeesAProgramThatHasAStubForMalloc) {
 }
 
 TEST_F(HeapsterRun, RefusesNonsenseInOneLine) {
-  for (const Words& words :
-       {Words{"--nonsense", "true"}, Words{"no-such-program"}, Words{"--signal", "X", "true"},
-        Words{"--max-peak", "x", "true"}, Words{"--allocator", "nothing", "true"},
-        Words{"--run-dir", "relative", "true"}, Words{}, Words{sandbox_.directory()}, Words{"--baseline"}}) {
+  for (const Words& words : {Words{"--nonsense", "true"}, Words{"no-such-program"}, Words{"--signal", "X", "true"},
+                             Words{"--max-peak", "x", "true"}, Words{"--allocator", "nothing", "true"},
+                             Words{"--run-dir", "relative", "true"}, Words{"--stacks=few", "true"}, Words{},
+                             Words{sandbox_.directory()}, Words{"--baseline"}}) {
     const Ended ended = run({}, words);
     EXPECT_EQ(ended.exit_code, 2) << testing::PrintToString(words);
     EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
