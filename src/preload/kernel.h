@@ -85,5 +85,10 @@ inline void unmap(void* at, size_t bytes) { call(__NR_munmap, as_long(at), stati
 inline long advise(void* at, size_t bytes, int advice) {
   return call(__NR_madvise, as_long(at), static_cast<long>(bytes), advice);
 }
+// Has a file's pages set aside, so that touching them is no SIGBUS on a full tmpfs. -EINVAL before Linux 5.14.
+inline long populate(void* at, size_t bytes) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
+  return advise(at, bytes, kPopulateWrite);
+}
 
 }  // namespace heapster::preload::kernel

@@ -235,9 +235,9 @@ void stand_in_the_table() {
 }  // namespace
 
 void start_sampling() {
+  if (config.stacks == 0) return;  // and touch nothing
   mean = 0;
   clear_index();
-  if (config.stacks == 0) return;
   if (!stacks.there() || !prepare_places() || !start_index()) {
     raise(Note::k_stacks_refused);
     return;

@@ -11,8 +11,7 @@ constinit SegmentMemory segment;
 
 namespace {
 
-constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
-constexpr long kInvalid = -22;      // EINVAL, from an older kernel
+constexpr long kInvalid = -22;  // EINVAL, from an older kernel
 
 }  // namespace
 
@@ -21,8 +20,8 @@ bool SegmentMemory::map_file(int fd, size_t bytes, bool& full) {
   if (kernel::truncate(fd, bytes) != 0) return false;
   void* at = kernel::map(kFirstBytes, MAP_SHARED, fd);
   if (at == nullptr) return false;
-  long promised = kernel::advise(at, kPromisedHead, kPopulateWrite);
-  if (promised == 0) promised = kernel::advise(static_cast<char*>(at) + kSlotsOffset, kShardBytes, kPopulateWrite);
+  long promised = kernel::populate(at, kPromisedHead);
+  if (promised == 0) promised = kernel::populate(static_cast<char*>(at) + kSlotsOffset, kShardBytes);
   all_first_promised_ = promised == kInvalid;
   full = all_first_promised_ ? kernel::allocate(fd, kFirstBytes) != 0 : promised != 0;
   if (full) {
@@ -69,12 +68,12 @@ bool SegmentMemory::promised(const void* at, size_t bytes) const {
   if (!is_file_) return true;
   const auto offset = static_cast<size_t>(static_cast<const char*>(at) - base_);
   if (offset + bytes <= (all_first_promised_ ? kFirstBytes : kPromisedSlots) && offset >= kSlotsOffset) return true;
-  return kernel::advise(const_cast<void*>(at), bytes, kPopulateWrite) == 0;
+  return kernel::populate(const_cast<void*>(at), bytes) == 0;
 }
 
 bool SegmentMemory::ensure_timeline() const {
   if (!is_file_ || all_first_promised_) return true;
-  return kernel::advise(base_ + kTimelineOffset, kSlotsOffset - kTimelineOffset, kPopulateWrite) == 0;
+  return kernel::populate(base_ + kTimelineOffset, kSlotsOffset - kTimelineOffset) == 0;
 }
 
 // Maps 16 more slots. A file's chunk is a second mapping of the file that starts with the last

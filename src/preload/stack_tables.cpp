@@ -19,7 +19,9 @@ constinit StackTables stacks;
 
 namespace {
 
-constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
+// The unwinder makes frames as the file holds them.
+static_assert(unwind::kAddressBits == kFrameAddressBits && kMaxModules < 1u << unwind::kModuleBits);
+
 constexpr size_t kGrain = 64 * 1024;
 constexpr uint32_t kIndexEntries = 2 * kMaxStacks;
 
@@ -97,7 +99,7 @@ bool StackTables::promise(uint32_t number, size_t bytes) {
   size_t to = (bytes + kGrain - 1) & ~(kGrain - 1);
   if (to > table.capacity * table.item_bytes) to = table.capacity * table.item_bytes;
   to = (to + 4095) & ~size_t{4095};
-  if (kernel::advise(at<char>(table.offset + from), to - from, kPopulateWrite) != 0) return false;
+  if (kernel::populate(at<char>(table.offset + from), to - from) != 0) return false;
   uint64_t seen = from;
   while (seen < to &&
          !__atomic_compare_exchange_n(&promised_[number], &seen, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <span>
 
+#include "reader/hex.h"
 #include "reader/stack_tables.h"
 
 namespace heapster::reader {
@@ -18,16 +19,6 @@ namespace {
 
 constexpr double kNanoseconds = 1e9;
 constexpr uint64_t kAddressMask = (uint64_t{1} << kFrameAddressBits) - 1;
-
-std::string hex(const uint8_t* bytes, size_t count) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (size_t i = 0; i < count; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
 
 // The items of a section, each cut to what this version knows of it.
 template <class Item>

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "reader/hex.h"
 #include "report/formats.h"
 #include "report/json.h"
 #include "report/stacks_report.h"
@@ -15,16 +16,6 @@ namespace {
 
 using reader::Histogram;
 using reader::Snapshot;
-
-std::string hex(const uint8_t* bytes, size_t count) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (size_t i = 0; i < count; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
 
 Json ending_json(const Ending& ending) {
   if (ending.max_rss_bytes == 0) return nullptr;
@@ -96,7 +87,7 @@ Json to_json(const reader::Process& process) {
           {"image", identity.image},
           {"state", name_of(process.life)},
           {"executable", process.executable},
-          {"build_id", hex(identity.build_id, identity.build_id_bytes)},
+          {"build_id", reader::hex(identity.build_id, identity.build_id_bytes)},
           {"command", process.command},
           {"label", process.label},
           {"allocator", process.allocator},
