@@ -155,6 +155,7 @@ int tree(int, char** arguments) {
 int forks_at_once(int, char**) {
   allocate(1000, 100);
   static std::atomic<int> waiting{0};
+  static std::atomic<int> finished{0};
   static std::atomic<int> bad{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 6; ++i) {
@@ -169,7 +170,7 @@ int forks_at_once(int, char**) {
         }
         bad += wait_for(pid) != 0;
       }
-      for (--waiting; waiting > 0;) std::this_thread::yield();  // an ended thread's memory would be missed
+      for (++finished; finished < 6;) std::this_thread::yield();  // an ended thread's memory would be missed
     });
   }
   for (std::thread& thread : threads) thread.join();
