@@ -47,6 +47,12 @@ inline uint32_t pid() { return static_cast<uint32_t>(call(__NR_getpid)); }
 inline uint32_t tid() { return static_cast<uint32_t>(call(__NR_gettid)); }
 inline uint32_t effective_uid() { return static_cast<uint32_t>(call(__NR_geteuid)); }
 
+// Even if it is a zombie, or another user's.
+inline bool process_exists(uint32_t pid) {
+  constexpr long kNoSuchProcess = -3;  // -ESRCH
+  return call(__NR_kill, static_cast<long>(pid), 0) != kNoSuchProcess;
+}
+
 inline int open_at(int directory, const char* path, int flags, unsigned mode = 0) {
   return static_cast<int>(call(__NR_openat, directory, as_long(path), flags | O_CLOEXEC, mode));
 }

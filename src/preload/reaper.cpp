@@ -7,6 +7,7 @@
 #include "preload/directory.h"
 #include "preload/kernel.h"
 #include "preload/proc.h"
+#include "preload/segment_name.h"
 #include "preload/text.h"
 
 namespace heapster::preload {
@@ -20,14 +21,10 @@ constexpr uint64_t kDeadSeconds = 24 * 3600;
 constexpr uint64_t kYoungSeconds = 60;  // never reaped, somebody may be about to collect it
 
 bool is_dead_segment(const char* name, uint64_t pid_namespace) {
-  uint64_t field[3];
-  for (int i = 0; i < 3; ++i) {
-    if (!parse_number(name, field[i]) || *name != (i < 2 ? '-' : '\0')) return false;
-    if (i < 2) ++name;
-  }
+  SegmentOwner owner{};
+  if (!parse_segment_name(name, owner) || owner.pid_namespace != pid_namespace) return false;
   ProcessStat stat{};
-  if (field[0] != pid_namespace) return false;
-  return !read_stat(static_cast<uint32_t>(field[1]), stat) || stat.start_ticks != field[2];
+  return !read_stat(owner.pid, stat) || stat.start_ticks != owner.start_ticks;
 }
 
 // Being written, or left by a process that was killed meanwhile.

@@ -76,12 +76,14 @@ template <typename Writer>
 HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   Writer::add(shard->net, static_cast<int64_t>(by));
   const int64_t net = load(shard->net);
-  const bool due = Writer::take(shard->countdown, static_cast<int64_t>(by));
   if (HEAPSTER_UNLIKELY(net > load(shard->ceiling))) {
-    if (glance(gate.several) != 0) return true;
+    if (glance(gate.several) != 0) {
+      Writer::take(shard->countdown, static_cast<int64_t>(by));
+      return true;
+    }
     Writer::raise(shard->ceiling, net);
   }
-  return due;
+  return Writer::take(shard->countdown, static_cast<int64_t>(by));
 }
 
 template <typename Writer>
@@ -105,23 +107,36 @@ HEAPSTER_HOT bool count_free(Shard* shard, const void* block, uint64_t usable) {
   return shrink_live<Writer>(shard, usable);
 }
 
-// A block went from one size to another.
+// A block went from one usable size to another.
 template <typename Writer>
-HEAPSTER_HOT void shift_live(Shard* shard, uint64_t from, uint64_t was, uint64_t to, uint64_t is) {
-  Writer::subtract(shard->sizes[from].live_shift.count, uint64_t{1});
-  Writer::subtract(shard->sizes[from].live_shift.bytes, was);
-  add_cell<Writer>(shard->sizes[to].live_shift, is);
+HEAPSTER_HOT void shift_live(Shard* shard, uint64_t was, uint64_t is) {
+  Cell& from = shard->sizes[Writer::bucket(was)].live_shift;
+  Writer::subtract(from.count, uint64_t{1});
+  Writer::subtract(from.bytes, was);
+  add_cell<Writer>(shard->sizes[Writer::bucket(is)].live_shift, is);
 }
 
+// Growth where the block lies is what most reallocations are; it goes straight through.
 template <typename Writer>
 HEAPSTER_HOT bool count_realloc(Shard* shard, const void* before, const void* after, uint64_t size, uint64_t was,
                                 uint64_t is) {
-  count_class<Writer>(shard, {.was = was, .is = is, .moved = before != after});
   Writer::add(shard->counters.realloc_request_sum, size);
-  if (load(shard->last) == reinterpret_cast<uint64_t>(before)) store(shard->last, reinterpret_cast<uint64_t>(after));
-  if (was == is) return false;
-  shift_live<Writer>(shard, Writer::bucket(was), was, Writer::bucket(is), is);
-  return is > was ? grow_live<Writer>(shard, is - was) : shrink_live<Writer>(shard, was - is);
+  if (HEAPSTER_UNLIKELY(before != after)) {
+    count_move<Writer>(shard, was, is);
+    if (load(shard->last) == reinterpret_cast<uint64_t>(before)) store(shard->last, reinterpret_cast<uint64_t>(after));
+  }
+  if (HEAPSTER_LIKELY(is > was)) {
+    count_cell<Writer>(shard, &ReallocLine::realloc_growth, is - was);
+    shift_live<Writer>(shard, was, is);
+    return grow_live<Writer>(shard, is - was);
+  }
+  if (is < was) {
+    count_cell<Writer>(shard, &ReallocLine::realloc_shrink, was - is);
+    shift_live<Writer>(shard, was, is);
+    return shrink_live<Writer>(shard, was - is);
+  }
+  Writer::add(shard->counters.realloc_same_count, uint64_t{1});
+  return false;
 }
 
 // A block came from the next allocator; returns it.

@@ -8,6 +8,7 @@
 #include "preload/notes.h"
 #include "preload/proc.h"
 #include "preload/segment_memory.h"
+#include "preload/segment_name.h"
 #include "preload/snapshot_name.h"
 #include "preload/snapshot_writer.h"
 #include "preload/stack_tables.h"
@@ -25,32 +26,23 @@ struct Statfs {  // the kernel's struct statfs begins so
   long rest[31];
 };
 
-class SegmentName {
- public:
-  SegmentName(uint64_t pid_namespace, uint32_t pid, uint64_t ticks) {
-    TextBuilder(name_, sizeof name_).add(pid_namespace).add('-').add(pid).add('-').add(ticks);
-  }
-  explicit SegmentName(const Identity& identity)
-      : SegmentName(identity.pid_namespace, identity.pid, identity.start_ticks) {}
-  operator const char*() const { return name_; }
-
- private:
-  char name_[64];
-};
-
 bool ours_alone(int directory) {
   struct stat status {};
   if (kernel::call(__NR_fstat, directory, kernel::as_long(&status)) != 0) return false;
   return status.st_uid == kernel::effective_uid() && (status.st_mode & 077) == 0;
 }
 
-// Most runs start with an empty directory, which on a tmpfs has size 0; and a look costs less than
-// asking for each ancestor.
-bool holds_segments(int directory) {
+// Whether anybody else who is measured lives. Each ancestor costs the reading of a file in /proc, and there may be many;
+// asking whether a process exists costs next to nothing, and an empty directory, which on a tmpfs has size 0, less.
+bool others_are_measured(int directory, const Identity& identity) {
   struct stat status {};
   if (kernel::call(__NR_fstat, directory, kernel::as_long(&status)) == 0 && status.st_size == 0) return false;
   bool any = false;
-  each_entry(directory, [&](const char* name) { any = any || (*name >= '0' && *name <= '9'); });
+  each_entry(directory, [&](const char* name) {
+    SegmentOwner other{};
+    if (any || !parse_segment_name(name, other) || other.pid_namespace != identity.pid_namespace) return;
+    any = other.pid != identity.pid && kernel::process_exists(other.pid);
+  });
   return any;
 }
 
@@ -127,11 +119,11 @@ bool save_earlier_image(int directory, const Identity& identity, Header& earlier
 }
 
 bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& pid, uint64_t& ticks) {
-  if (!holds_segments(directory)) return false;
+  if (!others_are_measured(directory, identity)) return false;
   pid = identity.parent_pid;
   ProcessStat stat{};
   for (int i = 0; i < kMaxAncestors && pid > 1 && read_stat(pid, stat); ++i) {
-    if (kernel::exists_at(directory, SegmentName(identity.pid_namespace, pid, stat.start_ticks))) {
+    if (kernel::exists_at(directory, SegmentName(SegmentOwner{identity.pid_namespace, pid, stat.start_ticks}))) {
       ticks = stat.start_ticks;
       return true;
     }
