@@ -21,6 +21,10 @@ namespace {
 constexpr long kTmpfsMagic = 0x01021994;
 constexpr int kMaxAncestors = 32;
 
+// Cutting a file that is mapped ends whoever touches it by SIGBUS. Only the one who made it may write to it, through the
+// descriptor that it was made with; not even its owner can open it for writing, by a careless `>` or `truncate`.
+constexpr unsigned kReadable = 0400;
+
 struct Statfs {  // the kernel's struct statfs begins so
   long type;
   long rest[31];
@@ -86,7 +90,7 @@ bool create_segment_file(int directory, const Identity& identity) {
     return false;
   }
   const SegmentName name(identity);
-  const int fd = kernel::open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  const int fd = kernel::open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, kReadable);
   if (fd < 0) {
     raise(Note::k_segment_refused);
     return false;

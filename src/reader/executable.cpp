@@ -257,12 +257,14 @@ Loader loader_of(const std::string& path) {
 
 std::string embedded_allocator(const std::string& path) {
   static constexpr std::string_view kNames[] = {"_rjem_malloc", "je_malloc", "mi_malloc", "tc_malloc", "rpmalloc"};
+  static constexpr std::string_view kRustGlobal = "__rg_alloc";  // mangled by newer compilers, with this at the end
   const OpenFile file(loader_of(path).binary);
   const ElfHandle elf = open_elf(file.fd());
   std::string found;
   if (file.fd() < 0 || elf == nullptr) return found;
   each_function(elf.get(), {SHT_DYNSYM, SHT_SYMTAB}, true, [&](std::string_view name) {
-    if (std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames)) found = name;
+    const bool known = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+    if (known || (found.empty() && name.ends_with(kRustGlobal))) found = name;
   });
   return found;
 }

@@ -140,6 +140,12 @@ class RunOverAny : public testing::Test {
     EXPECT_EQ(ended.exit_code, 0) << ended.err;
     return sandbox_.snapshot();
   }
+  std::string report_of(const std::string& program) {
+    const Ended ended = sandbox_.run({heapster_path(), "run", "-o", "none", program_path(program)},
+                                     {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+    return ended.err;
+  }
   Sandbox sandbox_;
 };
 
@@ -160,11 +166,20 @@ TEST_F(RunOverAny, Libc) { expect_all_seen(run({kForms, "40"})); }
 
 // Only the symbols of the program tell of an allocator that is linked into it.
 TEST_F(RunOverAny, AnEmbeddedAllocator) {
-  const Ended ended = sandbox_.run({heapster_path(), "run", "-o", "none", program_path("embedded")},
-                                   {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
-  EXPECT_EQ(ended.exit_code, 0);
-  EXPECT_THAT(ended.err, testing::HasSubstr("coverage partial"));
-  EXPECT_THAT(ended.err, testing::HasSubstr("mi_malloc"));
+  const std::string report = report_of("embedded");
+  EXPECT_THAT(report, testing::HasSubstr("coverage partial"));
+  EXPECT_THAT(report, testing::HasSubstr("mi_malloc"));
+}
+
+TEST_F(RunOverAny, RustWithAnAllocatorOfItsOwn) {
+  const std::string report = report_of("rust_bump");
+  EXPECT_THAT(report, testing::HasSubstr("coverage partial"));
+  EXPECT_THAT(report, testing::HasSubstr("__rg_alloc"));
+}
+
+TEST_F(RunOverAny, RustWithItsDefaultAllocator) {
+  EXPECT_THAT(report_of("rust_default"), testing::HasSubstr("coverage full"));
+  EXPECT_GE(allocated_in_bucket_of(run({program_path("rust_default")}), 100), 1000);
 }
 
 // A heapster of an outer heapster-run makes way for the inner one's.

@@ -52,7 +52,7 @@ TEST(Segment, IsPrivateToItsOwner) {
   ASSERT_EQ(stat(sandbox.run_directory().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700u);
   ASSERT_EQ(stat(segment_of(sandbox, background.pid()).c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  EXPECT_EQ(status.st_mode & 0777, 0400u);
   EXPECT_LE(status.st_blocks * 512, 256 * 1024);
 }
 

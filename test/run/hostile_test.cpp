@@ -174,5 +174,31 @@ TEST(Outsider, NeitherReadsNorListsNorCuts) {
   EXPECT_EQ(background.wait().exit_code, 0);
 }
 
+// A cut file would end the process by SIGBUS at its next allocation.
+TEST(Owner, CannotCutALivingSegmentByAccident) {
+  const Sandbox sandbox;
+  Words as_user = {"env", "LD_PRELOAD=" + preload_path()};
+  Words plain;
+  if (geteuid() == 0) {  // who may do anything
+    plain = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
+    for (const std::string& directory : {sandbox.directory(), sandbox.run_directory()}) {
+      ASSERT_EQ(chown(directory.c_str(), kNobody, kNobody), 0);
+    }
+    as_user.insert(as_user.begin(), plain.begin(), plain.end());
+  }
+  as_user.insert(as_user.end(), {kSubject, "stay"});
+  Background background(sandbox, as_user, {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
+  ASSERT_EQ(background.line(), "ready");
+  const std::string segment = fs::directory_iterator(sandbox.run_directory())->path();
+  for (const std::string& line : {": > ", "echo >> ", "truncate -s 0 ", "cp /dev/null "}) {
+    Words words = plain;
+    words.insert(words.end(), {"/bin/sh", "-c", line + segment});
+    EXPECT_NE(sandbox.run(words).exit_code, 0) << line;
+  }
+  EXPECT_GT(fs::file_size(segment), 0u);
+  background.say("\n");
+  EXPECT_EQ(background.wait().exit_code, 0);
+}
+
 }  // namespace
 }  // namespace heapster::test
