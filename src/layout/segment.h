@@ -4,11 +4,11 @@
 // these structs in place, the reader finds everything through the directory and the schema, and
 // a snapshot is a copy. docs/format.md is this file in prose, for readers in other languages.
 //
-//     0                 4K                         8K                   32K
-//     +--------+--------+--------+--------+--------+--------------------+-----------------+----
-//     | header | texts  | schema | live   | live   | timeline           | slot 0          | slot
-//     |        |        |        | at peak| at fork| 512 points of 48 B | now | before    | 1 …
-//     +--------+--------+--------+--------+--------+--------------------+-----------------+----
+//     0                 4K                         8K                   32K      40K
+//     +--------+--------+--------+--------+--------+--------------------+--------+-----------------+----
+//     | header | texts  | schema | live   | live   | timeline           | arenas | slot 0          | slot
+//     |        |        |        | at peak| at fork| 512 points of 48 B |        | now | before    | 1 …
+//     +--------+--------+--------+--------+--------+--------------------+--------+-----------------+----
 //
 // Each page of a tmpfs file costs a starting process some microseconds, hence the tight packing.
 //
@@ -20,11 +20,16 @@
 //
 // A shard has one writer and is never zeroed: a thread that ends hands it to the next as it is.
 // What the next thread did alone is `now` minus `before`, the copy made at that hand-over.
+//
+// A thread inside a scope writes to another shard, which is the thread's for that scope and is handed on within the
+// scope only: what a scope did is the sum of its shards.
 
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "heapster/interface.h"
 
 namespace heapster {
 
@@ -33,6 +38,9 @@ inline constexpr uint32_t kFormatVersion = 1;
 inline constexpr uint32_t kBuckets = 65;  // size 0, then [2^k, 2^(k+1)) for k = 0…63
 inline constexpr uint32_t kTimelinePoints = 512;
 inline constexpr uint32_t kMaxSlots = 4096;
+inline constexpr uint32_t kMaxScopes = 64;  // 0 is no scope
+inline constexpr uint32_t kScopePathBytes = 120;
+inline constexpr uint32_t kMaxArenas = 64;
 // How far a shard's net word may stray from what it last published, either way, while several
 // shards are in use.
 inline constexpr int64_t kPublishBound = 64 * 1024;
@@ -66,29 +74,37 @@ enum class Role : uint32_t {
 
 struct alignas(128) Shard {
   // The words that decide when a step is due. All sizes are usable bytes.
-  int64_t net;          // allocated minus freed by this shard's writers
-  int64_t ceiling;      // highest net while only one shard is in use; then, a net above it is published
-  int64_t countdown;    // bytes left to allocate until the next step
-  int64_t floor;        // a free that takes net below this makes a step
-  int64_t published;    // net as it was last added to Published::live
-  uint64_t last;        // address of the last block allocated, for temporary_count
-  uint32_t tid;         // owner, 0 while nobody's
-  uint32_t generation;  // owners so far: (slot, generation) names a thread for good
-  uint32_t role;        // Role
-  uint32_t scope;       // 0: outside any scope
-  uint64_t started;     // nanoseconds since the process started
-  uint64_t pace;        // bytes between steps: as many as make one in a tick of the coarse clock
-  uint64_t stepped;     // when the last step was, nanoseconds since the process started
-  int64_t granted;      // what countdown began with at the last step
-  int64_t to_sample;    // bytes from then until the next sample, where stacks were asked for
-  uint64_t random;      // state of the generator that draws them
-  char name[16];        // the thread's name when it took the shard
+  int64_t net;                       // allocated minus freed by this shard's writers
+  int64_t ceiling;                   // see kNoCeiling
+  int64_t countdown;                 // bytes left to allocate until the next step
+  int64_t floor;                     // a free that takes net below this makes a step
+  int64_t published;                 // net as it was last added to Published::live
+  uint64_t last;                     // address of the last block allocated, for temporary_count
+  uint32_t tid;                      // owner, 0 while nobody's
+  uint32_t generation;               // owners so far: (slot, generation) names a thread for good
+  uint32_t role;                     // Role
+  uint32_t scope;                    // 0: outside any scope
+  uint64_t started;                  // nanoseconds since the process started
+  uint64_t pace;                     // bytes between steps: as many as make one in a tick of the coarse clock
+  uint64_t stepped;                  // when the last step was, nanoseconds since the process started
+  int64_t granted;                   // what countdown began with at the last step
+  int64_t to_sample;                 // bytes from then until the next sample, where stacks were asked for
+  uint64_t random;                   // state of the generator that draws them
+  char name[16];                     // the thread's name when it took the shard
+  char scope_path[kScopePathBytes];  // names from the outermost scope inwards, with '/' between; empty outside any
+  uint32_t place;                    // which slot this is
+  uint32_t reserved;
+  uint16_t scope_slots[kMaxScopes];  // outside any scope: 1 + the thread's slot for each scope, 0 for none yet
 
   // From here on found by the schema only, so that a new counter moves nothing that is above.
   Counters counters;
   SizeLine sizes[kBuckets];
   ReallocLine reallocs[kBuckets];
 };
+// While only one thread was ever measured, its peak is the net of all shards at which the net of the shard that it
+// writes to would reach its ceiling; the shards that it does not write to have none. With more threads, a net above the
+// ceiling is published.
+inline constexpr int64_t kNoCeiling = INT64_MAX;
 inline constexpr size_t kShardBytes = 8192;
 static_assert(sizeof(Shard) <= kShardBytes);
 
@@ -123,6 +139,7 @@ enum class SectionType : uint32_t {
   kStacks = 9,
   kFrames = 10,
   kSamples = 11,
+  kArenas = 12,
 };
 
 // `used` items are in use, of `capacity` that the file may hold; only used ones need be present.
@@ -200,7 +217,7 @@ struct Identity {
 // they do not include what lived at the fork.
 struct alignas(128) Published {
   int64_t live;             // Σ published
-  int64_t solo_peak;        // highest net while only one shard had ever been used: exact
+  int64_t solo_peak;        // highest Σ net while only one thread had ever been measured: exact
   int64_t peak;             // highest Σ net seen since then
   int64_t peak_error;       // how far `peak` may be off
   uint64_t peak_time;       // of the higher of the two, nanoseconds since start
@@ -210,6 +227,7 @@ struct alignas(128) Published {
   uint64_t interval;        // nanoseconds between timeline points
   uint32_t timeline_stamp;  // odd while the timeline changes
   uint32_t slots_owned;     // shards that have an owner now
+  uint32_t several;         // more than one thread was ever measured
 };
 
 struct AtFork {
@@ -249,10 +267,12 @@ inline constexpr size_t kSchemaBytes = 30 * sizeof(FieldInfo);
 inline constexpr size_t kLiveAtPeakOffset = kSchemaOffset + kSchemaBytes;
 inline constexpr size_t kLiveAtForkOffset = kLiveAtPeakOffset + kBuckets * sizeof(Cell);
 inline constexpr size_t kTimelineOffset = 8192;
-inline constexpr size_t kSlotsOffset = kTimelineOffset + kTimelinePoints * sizeof(TimelinePoint);
+inline constexpr size_t kArenasOffset = kTimelineOffset + kTimelinePoints * sizeof(TimelinePoint);
+inline constexpr size_t kSlotsOffset = kArenasOffset + kMaxArenas * sizeof(heapster_arena);
 
 static_assert(sizeof(Header) <= kTextsOffset);
 static_assert(kLiveAtForkOffset + kBuckets * sizeof(Cell) <= kTimelineOffset);
-static_assert(kSlotsOffset % 4096 == 0 && kShardBytes % 4096 == 0);
+static_assert(sizeof(heapster_arena) == 128);
+static_assert(kArenasOffset % 4096 == 0 && kSlotsOffset % 4096 == 0 && kShardBytes % 4096 == 0);
 
 }  // namespace heapster

@@ -70,7 +70,8 @@ struct Stack {
 #define HEAPSTER_STACK_FIGURE(name, ...) uint64_t name;
 #include "layout/stacks.def"
   uint32_t lifetimes[kLifetimes];  // of samples that were freed
-  uint64_t reserved[4];
+  uint32_t scope;                  // that the thread was in; 0: none
+  uint32_t reserved[7];
 };
 static_assert(sizeof(Stack) == 192);
 

@@ -113,6 +113,10 @@ HEAPSTER_EXPORT void free_aligned_sized(void* block, size_t, size_t) { free(bloc
 
 HEAPSTER_EXPORT void cfree(void* block) { free(block); }
 
+HEAPSTER_EXPORT const heapster_interface_v1* heapster_interface(unsigned version, size_t stats_bytes) {
+  return heapster::preload::find_interface(version, stats_bytes);
+}
+
 HEAPSTER_EXPORT void _exit(int status) {
   heapster::preload::finish();
   next._exit(status);

@@ -103,6 +103,7 @@ void restart() {
   restart_threads();
   restart_publishing();
   restart_snapshots();
+  forget_baseline();
   for (ForkBaseline& baseline : baselines) baseline.taken = 0;
   keep_notes_in(nullptr);
   finished = kNotFinished;

@@ -63,6 +63,11 @@ void realloc_overflowed();
 // Whether this library stands in front of operator new, too: libheapster-new.so does.
 HEAPSTER_LOCAL extern const bool counts_operators;
 
+// What programs are handed (interface.cpp); null for a version or a set of figures that is not ours.
+const heapster_interface_v1* find_interface(unsigned version, size_t stats_bytes);
+// In a fork's child: nothing was reset.
+void forget_baseline();
+
 // Whether the program's end has begun.
 bool ending();
 
@@ -76,14 +81,15 @@ inline constexpr uint32_t kLiveAtPeakSection = 2;
 inline constexpr uint32_t kLiveAtForkSection = 3;
 inline constexpr uint32_t kTimelineSection = 4;
 inline constexpr uint32_t kSlotsSection = 5;
-inline constexpr uint32_t kSectionCount = 6;
+inline constexpr uint32_t kArenasSection = 6;
+inline constexpr uint32_t kSectionCount = 7;
 // Further ones where stacks were asked for.
-inline constexpr uint32_t kSamplingSection = 6;
-inline constexpr uint32_t kModulesSection = 7;
-inline constexpr uint32_t kStacksSection = 8;
-inline constexpr uint32_t kFramesSection = 9;
-inline constexpr uint32_t kSamplesSection = 10;
-inline constexpr uint32_t kSectionCountWithStacks = 11;
+inline constexpr uint32_t kSamplingSection = 7;
+inline constexpr uint32_t kModulesSection = 8;
+inline constexpr uint32_t kStacksSection = 9;
+inline constexpr uint32_t kFramesSection = 10;
+inline constexpr uint32_t kSamplesSection = 11;
+inline constexpr uint32_t kSectionCountWithStacks = 12;
 
 inline Section& slots_section() { return segment.header()->sections[kSlotsSection]; }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The peak. While one shard is all there is, its `ceiling` is its high-water mark, and exact. With
-// more, no word says what lives in the whole process: each shard publishes its net word only when that
+// The peak. While one thread is all there is, the `ceiling` of the shard that it writes to is its high-water mark, and
+// exact; scopes hand the distance to it on (scopes.cpp). With
+// more threads, no word says what lives in the whole process: each shard publishes its net word only when that
 // leaves the band of kPublishBound around what it published last, so the published sum may be off by
 // that much per shard, and a maximum taken of it could be far too high (threads that only free, each
 // just inside its band). So the published sum only decides whether a look is worth while; the
@@ -38,6 +39,7 @@ constexpr int64_t kTableGrain = 32 * 1024;
 
 constinit uint32_t table_lock = 0;
 constinit uint32_t timeline_lock = 0;
+constinit int64_t recent_peak = 0;  // highest Σ net since several threads are measured, or since begin_peak()
 constinit uint64_t next_point = 0;
 
 // A tmpfs page costs a starting process some microseconds, and most never fill one page of points. The
@@ -52,19 +54,13 @@ template <typename Visit>
 void each_shard(Visit visit) {
   const auto used = static_cast<uint32_t>(load(slots_section().used));
   for (uint32_t i = 0; i < used; ++i) {
-    if (const Slot* slot = segment.slot(i)) visit(slot->now);
+    if (Slot* slot = segment.slot(i)) visit(slot->now);
   }
 }
 
 void add_to(Cell& sum, const Cell& cell) {
   sum.count += load(cell.count);
   sum.bytes += load(cell.bytes);
-}
-
-int64_t sum_net() {
-  int64_t sum = 0;
-  each_shard([&](const Shard& shard) { sum += load(shard.net); });
-  return sum;
 }
 
 // Copies the live-by-size table where live bytes have grown enough since the last copy.
@@ -82,21 +78,34 @@ void keep_table(int64_t live, uint64_t now) {
   store(shown.table_time, now);
 }
 
-void raise_solo_peak(const Shard* shard, uint64_t now) {
+// How far the only thread is below its highest level.
+int64_t solo_headroom() {
+  int64_t least = kNoCeiling;
+  each_shard([&](const Shard& shard) {
+    const int64_t ceiling = load(shard.ceiling);
+    const int64_t headroom = ceiling == kNoCeiling ? ceiling : ceiling - load(shard.net);
+    if (headroom < least) least = headroom;
+  });
+  return least == kNoCeiling ? 0 : least;
+}
+
+void raise_solo_peak(int64_t headroom, uint64_t now) {
   Published& shown = published();
-  const int64_t highest = load(shard->ceiling);
-  if (highest <= load(shown.solo_peak)) return;
-  store(shown.solo_peak, highest);
+  const int64_t live = sum_net();
+  if (live + headroom <= load(shown.solo_peak)) return;
+  store(shown.solo_peak, live + headroom);
   store(shown.peak_time, now);
-  keep_table(load(shard->net), now);
+  keep_table(live, now);
 }
 
 void raise_peak(int64_t estimate, uint64_t now) {
   Published& shown = published();
   const int64_t bound = load(shown.slots_owned) * kPublishBound;
+  if (estimate + bound <= load(recent_peak)) return;
+  const int64_t live = sum_net();
+  Together::raise(recent_peak, live);
   if (estimate + bound <= load(shown.peak)) return;
   Together::raise(shown.peak_error, bound);
-  const int64_t live = sum_net();
   if (live <= load(shown.peak)) return;
   Together::raise(shown.peak, live);
   if (live > load(shown.solo_peak)) store(shown.peak_time, now);
@@ -180,6 +189,12 @@ void tick(uint64_t now) {
 
 }  // namespace
 
+int64_t sum_net() {
+  int64_t sum = 0;
+  each_shard([&](const Shard& shard) { sum += load(shard.net); });
+  return sum;
+}
+
 void step(Shard* shard, void* block) {
   const uint64_t now = since_start(coarse_time());
   const int64_t pace = next_pace(shard, now);
@@ -190,7 +205,7 @@ void step(Shard* shard, void* block) {
     publish(shard, now);
   } else {
     store(shard->floor, load(shard->net) - pace);
-    raise_solo_peak(shard, now);
+    raise_solo_peak(load(shard->ceiling) - load(shard->net), now);
   }
   store(published().time, now);
   tick(now);
@@ -201,17 +216,52 @@ void publish_all(Shard* shard) {
 }
 
 void leave_solo() {
-  Slot* first = segment.slot(0);
-  if (first == nullptr || load(gate.several) != 0) return;
-  Shard& shard = first->now;
-  raise_solo_peak(&shard, since_start(coarse_time()));
-  // Its owner publishes at its next call; until then, which may be never, this is what it holds.
-  const int64_t net = load(shard.net);
-  store(shard.published, net);
-  store(shard.floor, net - kPublishBound);
-  __atomic_add_fetch(&published().live, net, __ATOMIC_RELAXED);
+  if (load(gate.several) != 0) return;
+  const int64_t headroom = solo_headroom();
+  raise_solo_peak(headroom, since_start(coarse_time()));
+  store(recent_peak, sum_net() + headroom);
+  // Its owner publishes at its next call; until then, which may be never, this is what each of its shards holds.
+  each_shard([](Shard& shard) {
+    const int64_t net = load(shard.net);
+    store(shard.published, net);
+    store(shard.floor, net - kPublishBound);
+    __atomic_add_fetch(&published().live, net, __ATOMIC_RELAXED);
+  });
+  store(published().several, 1u);
   store(gate.several, 1u);
-  store(shard.countdown, int64_t{0});
+  each_shard([](Shard& shard) { store(shard.countdown, int64_t{0}); });
+}
+
+int64_t begin_peak() {
+  int64_t before;
+  if (load(gate.several) != 0) {
+    before = load(recent_peak);
+    store(recent_peak, sum_net());
+    return before;
+  }
+  const int64_t headroom = solo_headroom();
+  before = sum_net() + headroom;
+  raise_solo_peak(headroom, since_start(coarse_time()));
+  if (Shard* shard = own_shard()) store(shard->ceiling, load(shard->net));
+  return before;
+}
+
+int64_t end_peak(int64_t before) {
+  const int64_t peak = highest_live();
+  if (load(gate.several) != 0) {
+    Together::raise(recent_peak, before);
+  } else if (Shard* shard = own_shard(); shard != nullptr && before > peak) {
+    raise_solo_peak(solo_headroom(), since_start(coarse_time()));
+    store(shard->ceiling, load(shard->net) + before - sum_net());
+  }
+  return peak;
+}
+
+int64_t highest_live() {
+  const int64_t live = sum_net();
+  if (load(gate.several) == 0) return live + solo_headroom();
+  const int64_t recent = load(recent_peak);
+  return recent > live ? recent : live;
 }
 
 Totals sum_totals() {
@@ -243,12 +293,12 @@ void restart_publishing() {
   timeline_lock = 0;
   next_point = 0;
   room_for_points = kFirstPoints;
+  recent_peak = 0;
 }
 
 void finish_publishing() {
   const uint64_t now = since_start(coarse_time());
-  const Slot* first = segment.slot(0);
-  if (load(gate.several) == 0 && first != nullptr) raise_solo_peak(&first->now, now);
+  if (load(gate.several) == 0) raise_solo_peak(solo_headroom(), now);
   store(published().time, now);
   const TryLock lock(timeline_lock);
   if (lock && now != 0) add_point(now);

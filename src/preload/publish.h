@@ -15,8 +15,15 @@ namespace heapster::preload {
 // Publishes whatever a shard has not published yet.
 void publish_all(Shard* shard);
 
-// A second shard comes into use: from now on the peak is a sum over shards.
+// A second thread comes in: from now on the peak is a sum over shards.
 void leave_solo();
+
+// Live bytes of the process's own, and the highest they were; from begin_peak() on since then. end_peak gives the
+// highest of the stretch, and takes what begin_peak returned. All without what lived at a fork.
+int64_t sum_net();
+int64_t highest_live();
+int64_t begin_peak();
+int64_t end_peak(int64_t before);
 
 // Sum over the shards of one kind of cells, per process.
 struct Totals {

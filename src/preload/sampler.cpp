@@ -21,6 +21,7 @@
 #include "preload/recorder.h"
 #include "preload/sample_index.h"
 #include "preload/stack_tables.h"
+#include "preload/threads.h"
 
 namespace heapster::preload {
 
@@ -123,7 +124,8 @@ void add_free(const Sample& sample, const void* block) {
   __atomic_fetch_add(&stack.lifetimes[lifetime_bucket(time > sample.time ? time - sample.time : 0)], 1u,
                      __ATOMIC_RELAXED);
   const Shard* shard = own_shard();
-  const bool elsewhere = shard == nullptr || thread_state.slot != sample.slot || shard->generation != sample.generation;
+  const bool elsewhere =
+      shard == nullptr || thread_state.slot != sample.slot || home_shard().generation != sample.generation;
   if (elsewhere) {
     Together::add(stack.elsewhere_count, sample.weight_count);
   } else if (load(shard->last) == reinterpret_cast<uint64_t>(block)) {
@@ -285,8 +287,8 @@ void sample(Shard* shard, void* block) {
   taken.weight_count = weight.count;
   taken.time = now();
   taken.slot = thread_state.slot;
-  taken.generation = shard->generation;
-  taken.stack = stacks.enter(frames.at + frames.first, frames.depth, frames.truncated);
+  taken.generation = home_shard().generation;
+  taken.stack = stacks.enter(frames.at + frames.first, frames.depth, frames.truncated, load(shard->scope));
   if (taken.stack != kNoStack) add_alloc(stacks.stack(taken.stack), taken);
   follow(place, block);
   time_a_call(next_random(shard->random));

@@ -73,7 +73,12 @@ bool SegmentMemory::promised(const void* at, size_t bytes) const {
 
 bool SegmentMemory::ensure_timeline() const {
   if (!is_file_ || all_first_promised_) return true;
-  return kernel::populate(base_ + kTimelineOffset, kSlotsOffset - kTimelineOffset) == 0;
+  return kernel::populate(base_ + kTimelineOffset, kArenasOffset - kTimelineOffset) == 0;
+}
+
+bool SegmentMemory::ensure_arenas() const {
+  if (!is_file_ || all_first_promised_) return true;
+  return kernel::populate(base_ + kArenasOffset, kSlotsOffset - kArenasOffset) == 0;
 }
 
 // Maps 16 more slots. A file's chunk is a second mapping of the file that starts with the last

@@ -21,7 +21,7 @@ namespace heapster::preload {
 class SegmentMemory {
  public:
   static constexpr size_t kPage = 4096;
-  static constexpr uint32_t kFirstSlots = 13;  // mapped at the start, with the header 240 KiB
+  static constexpr uint32_t kFirstSlots = 13;  // mapped at the start, with the header 248 KiB
   static constexpr uint32_t kChunkSlots = 16;
   static constexpr size_t kFirstBytes = kSlotsOffset + kFirstSlots * sizeof(Slot);
   // Promised at the start: the timeline's first page with what lies before it, and one shard.
@@ -50,6 +50,8 @@ class SegmentMemory {
   bool ensure_before(Slot* slot) const;
   // Makes the whole timeline safe to touch.
   bool ensure_timeline() const;
+  // The same of the table of arenas.
+  bool ensure_arenas() const;
 
  private:
   static constexpr uint32_t kChunks = (kMaxSlots - kFirstSlots + kChunkSlots - 1) / kChunkSlots;

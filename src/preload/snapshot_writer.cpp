@@ -70,6 +70,9 @@ bool each_used_part(const char* base, const Header& header, SlotAt slot_at, Tabl
   const size_t points = timeline.used < kTimelinePoints ? timeline.used : kTimelinePoints;
   bool good = write(base + kTextsOffset, kTimelineOffset - kTextsOffset, kTextsOffset) &&
               write(base + kTimelineOffset, points * sizeof(TimelinePoint), kTimelineOffset);
+  const uint64_t arenas = header.sections[kArenasSection].used;
+  if (good && arenas != 0 && arenas <= kMaxArenas)
+    good = write(base + kArenasOffset, arenas * sizeof(heapster_arena), kArenasOffset);
   const uint64_t used = header.sections[kSlotsSection].used;
   for (uint32_t i = 0; good && i < used && i < kMaxSlots; ++i) {
     const Slot* slot = slot_at(i);

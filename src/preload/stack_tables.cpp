@@ -52,8 +52,8 @@ const Table& table_of(uint32_t section) { return kTables[section - kSamplingSect
 
 Section& section(uint32_t number) { return segment.header()->sections[number]; }
 
-uint64_t hash_of(const uint64_t* frames, unsigned depth) {
-  uint64_t hash = depth;
+uint64_t hash_of(const uint64_t* frames, unsigned depth, uint32_t scope) {
+  uint64_t hash = uint64_t{scope} << 32 | depth;
   for (unsigned i = 0; i < depth; ++i) hash = (hash ^ frames[i]) * 0x9e3779b97f4a7c15, hash ^= hash >> 29;
   return hash;
 }
@@ -119,6 +119,7 @@ uint64_t StackTables::take(uint32_t number, uint64_t items) {
 }
 
 bool StackTables::same(const Stack& stack, uint64_t hash, const uint64_t* frames, unsigned depth) const {
+  // Another scope makes another hash; that two stacks share all 64 bits of it does not happen.
   if (__atomic_load_n(&stack.depth, __ATOMIC_ACQUIRE) != depth || stack.hash != hash) return false;
   const uint64_t* others = at<const uint64_t>(kFramesOffset) + stack.first_frame;
   for (unsigned i = 0; i < depth; ++i) {
@@ -127,7 +128,7 @@ bool StackTables::same(const Stack& stack, uint64_t hash, const uint64_t* frames
   return true;
 }
 
-uint32_t StackTables::append(uint64_t hash, const uint64_t* frames, unsigned depth, bool truncated) {
+uint32_t StackTables::append(uint64_t hash, const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope) {
   const uint64_t first = take(kFramesSection, depth);
   if (first == kMaxFrames) return kNoStack;
   const uint64_t place = take(kStacksSection, 1);
@@ -138,20 +139,21 @@ uint32_t StackTables::append(uint64_t hash, const uint64_t* frames, unsigned dep
   stack.hash = hash;
   stack.first_frame = static_cast<uint32_t>(first);
   stack.flags = truncated ? kStackTruncated : 0;
+  stack.scope = scope;
   __atomic_store_n(&stack.depth, static_cast<uint16_t>(depth), __ATOMIC_RELEASE);
   return static_cast<uint32_t>(place);
 }
 
 // Two threads that enter the same stack at once may append it twice; the second copy stays unused.
-uint32_t StackTables::enter(const uint64_t* frames, unsigned depth, bool truncated) {
-  const uint64_t hash = hash_of(frames, depth);
+uint32_t StackTables::enter(const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope) {
+  const uint64_t hash = hash_of(frames, depth, scope);
   uint32_t fresh = kNoStack;
   constexpr unsigned kProbes = 32;
   for (unsigned probe = 0; probe < kProbes; ++probe) {
     uint32_t& entry = indexes->stacks[(hash + probe) % kIndexEntries];
     uint32_t found = __atomic_load_n(&entry, __ATOMIC_ACQUIRE);
     if (found == 0) {
-      if (fresh == kNoStack) fresh = append(hash, frames, depth, truncated);
+      if (fresh == kNoStack) fresh = append(hash, frames, depth, truncated, scope);
       if (fresh == kNoStack) break;
       if (__atomic_compare_exchange_n(&entry, &found, fresh + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return fresh;

@@ -25,8 +25,8 @@ class StackTables {
   Sample& sample(uint32_t index) const { return at<Sample>(kSamplesOffset)[index]; }
   const char* part(size_t offset) const { return at<const char>(offset); }
 
-  // The place of a stack, which is entered if it is new; kNoStack where there is no room.
-  uint32_t enter(const uint64_t* frames, unsigned depth, bool truncated);
+  // The place of a stack in a scope, which is entered if it is new; kNoStack where there is no room.
+  uint32_t enter(const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope);
   // A sample's place that nobody uses; kNoPlace where there is none.
   uint32_t take_sample();
   void give_sample(uint32_t index);
@@ -49,7 +49,7 @@ class StackTables {
   bool promise(uint32_t section, size_t bytes);
   uint64_t take(uint32_t section, uint64_t items);
   bool same(const Stack& stack, uint64_t hash, const uint64_t* frames, unsigned depth) const;
-  uint32_t append(uint64_t hash, const uint64_t* frames, unsigned depth, bool truncated);
+  uint32_t append(uint64_t hash, const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope);
 
   char* base_ = nullptr;
   bool is_file_ = false;

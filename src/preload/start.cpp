@@ -74,6 +74,7 @@ void describe(Header* header) {
   describe_one(kLiveAtPeakSection, SectionType::kLiveAtPeak, sizeof(Cell), kLiveAtPeakOffset, kBuckets, kBuckets);
   describe_one(kLiveAtForkSection, SectionType::kLiveAtFork, sizeof(Cell), kLiveAtForkOffset, kBuckets, kBuckets);
   describe_one(kTimelineSection, SectionType::kTimeline, sizeof(TimelinePoint), kTimelineOffset, kTimelinePoints, 0);
+  describe_one(kArenasSection, SectionType::kArenas, sizeof(heapster_arena), kArenasOffset, kMaxArenas, 0);
   describe_one(kSlotsSection, SectionType::kSlots, sizeof(Slot), kSlotsOffset, kMaxSlots, 0);
   header->section_count = kSectionCount;
   if (stacks.there()) stacks.describe(*header);

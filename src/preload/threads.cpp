@@ -30,6 +30,7 @@ constexpr uint32_t kSharedShards = 4;
 constinit unsigned end_key = kNone;
 constinit uint32_t free_after[kMaxSlots] = {};  // index + 1 of the free slot below, by slot
 constinit FreeList free_slots;
+constinit FreeList scope_slots[kMaxScopes];  // a scope's slots stay its own
 constinit Shard* shared_shards[kSharedShards] = {};
 
 Shard early;  // in use until the segment is there, and where no slot can be had
@@ -58,8 +59,9 @@ bool hand_over(Slot* slot) {
 
 void take_name(Shard& shard) { kernel::call(__NR_prctl, PR_GET_NAME, kernel::as_long(shard.name)); }
 
+// A thread takes a shard over, for itself or for one of its scopes.
 void own(Shard& shard, uint32_t index) {
-  if (index == 1) leave_solo();
+  shard.place = index;
   shard.started = since_start(coarse_time());
   take_name(shard);
   store(shard.generation, shard.generation + 1);
@@ -68,20 +70,35 @@ void own(Shard& shard, uint32_t index) {
   __atomic_fetch_add(&published().slots_owned, 1u, __ATOMIC_RELAXED);
 }
 
-// Finds a shard for the calling thread; null where there is none.
-Shard* claim() {
-  uint32_t index = free_slots.pop(link_of);
+// A free slot out of a list, or a fresh one, made the calling thread's; null where there is none.
+Shard* take_over(FreeList& list) {
+  uint32_t index = list.pop(link_of);
   if (index == kNone) {
     index = take_fresh(kMaxSlots - kSharedShards);
     if (index == kNone) return nullptr;
   } else if (!hand_over(segment.slot(index))) {
-    free_slots.push(index, link_of);
+    list.push(index, link_of);
     return nullptr;
   }
   Shard* shard = &segment.slot(index)->now;
   own(*shard, index);
-  thread_state.slot = index;
   return shard;
+}
+
+// Finds a shard for the calling thread.
+Shard* claim() {
+  Shard* shard = take_over(free_slots);
+  if (shard == nullptr) return nullptr;
+  if (shard->place != 0) leave_solo();
+  thread_state.slot = shard->place;
+  return shard;
+}
+
+void give_back(Shard* shard, FreeList& list) {
+  publish_all(shard);
+  store(shard->tid, 0u);
+  __atomic_fetch_sub(&published().slots_owned, 1u, __ATOMIC_RELAXED);
+  list.push(shard->place, link_of);
 }
 
 // Threads that have ended make few calls and share one; those for which no slot was left, several.
@@ -98,8 +115,9 @@ Target shared_target(Note why) {
   if (load(process.silent)) return early_target();
   const uint32_t index = take_fresh(kMaxSlots);
   if (index == kNone) return early_target();
-  if (index == 1) leave_solo();
+  if (index != 0) leave_solo();
   Shard* fresh = &segment.slot(index)->now;
+  fresh->place = index;
   store(fresh->role, static_cast<uint32_t>(Role::kShared));
   store(fresh->generation, 1u);
   // Lost to another thread, the slot stays empty: at most three are.
@@ -111,14 +129,18 @@ Target shared_target(Note why) {
 // The destructor of the thread's key: gives the shard back. What the thread frees after this goes
 // to a shared shard.
 void end_thread(void*) {
-  Shard* shard = own_shard();
+  const bool owning = own_shard() != nullptr;
   thread_state.shard = nullptr;
   thread_state.stage = kEnded;
-  if (shard == nullptr) return;
-  publish_all(shard);
-  store(shard->tid, 0u);
-  __atomic_fetch_sub(&published().slots_owned, 1u, __ATOMIC_RELAXED);
-  free_slots.push(thread_state.slot, link_of);
+  if (!owning) return;
+  Shard& home = home_shard();
+  for (uint32_t scope = 1; scope < kMaxScopes; ++scope) {
+    const uint32_t slot = home.scope_slots[scope];
+    if (slot == 0) continue;
+    store(home.scope_slots[scope], uint16_t{0});
+    give_back(&segment.slot(slot - 1)->now, scope_slots[scope]);
+  }
+  give_back(&home, free_slots);
 }
 
 // Moves counts from a shard that others may still add to.
@@ -168,6 +190,18 @@ Target claim_target() {
   return {shard, false};
 }
 
+Shard* claim_scope(uint32_t scope, const char* path) {
+  Shard* shard = take_over(scope_slots[scope]);
+  if (shard == nullptr) return nullptr;
+  memcpy(shard->scope_path, path, strlen(path));
+  store(shard->ceiling, kNoCeiling);
+  store(shard->scope, scope);
+  store(home_shard().scope_slots[scope], static_cast<uint16_t>(shard->place + 1));
+  return shard;
+}
+
+Shard& home_shard() { return segment.slot(thread_state.slot)->now; }
+
 void gather_early() {
   Shard* to = own_shard();
   if (to == nullptr || !load(early_used)) return;
@@ -196,6 +230,7 @@ void start_threads() {
 void restart_threads() {
   thread_state = {};
   free_slots.clear();
+  for (FreeList& list : scope_slots) list.clear();
   for (Shard*& shard : shared_shards) shard = nullptr;
   if (early_used) memset(&early, 0, sizeof early);
   early_used = false;

@@ -30,6 +30,12 @@ struct Target {
 // Makes the calling thread own a shard if it does not; what it may write to.
 Target claim_target();
 
+// The shard that an owning thread writes to outside any scope.
+Shard& home_shard();
+
+// Makes the calling thread own a shard for a scope, too; null where none is to be had.
+Shard* claim_scope(uint32_t scope, const char* path);
+
 // Where calls are counted while there is no segment.
 Target early_target();
 

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What libheapster.so hands to the program that it is loaded into: one table of functions, and the figures that they
+ * fill in. heapster.h and heapster.hpp are the pleasant way to it; this alone is what the two sides agree on. */
+
+#ifndef HEAPSTER_INTERFACE_H
+#define HEAPSTER_INTERFACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HEAPSTER_BUCKETS 65 /* size 0, then [2^k, 2^(k+1)) for k = 0…63 */
+
+typedef struct heapster_cell {
+  uint64_t count;
+  uint64_t bytes;
+} heapster_cell;
+
+typedef struct heapster_histogram {
+  heapster_cell bucket[HEAPSTER_BUCKETS];
+} heapster_histogram;
+
+/* The figures of `heapster show`, by the same names (docs/counters.md). */
+typedef struct heapster_stats {
+#define HEAPSTER_CELLS heapster_histogram
+#include "stats.def"
+} heapster_stats;
+
+/* What is counted of a tracked arena (memory_resource.hpp). It lies in the segment, for reports. */
+typedef struct heapster_arena {
+  char name[40];
+#define HEAPSTER_ARENA_FIGURE(name, unit, kind, help) uint64_t name;
+#include "arenas.def"
+} heapster_arena;
+
+/* By which an arena is known to its owner: begin with a name (of which 39 characters count) and 0. */
+typedef struct heapster_arena_handle {
+  const char* name;
+  uint64_t id;
+} heapster_arena_handle;
+
+/* What libheapster.so hands out. Of another version, it hands out nothing. */
+typedef struct heapster_interface_v1 {
+  /* The process, since its start or the last reset; or the calling thread, since its start. */
+  void (*read)(heapster_stats* into);
+  void (*read_thread)(heapster_stats* into);
+  void (*reset)(void);
+  /* begin_peak: from now on use_max is the peak since now; returns what end_peak needs to go back to before. */
+  int64_t (*begin_peak)(void);
+  int64_t (*end_peak)(int64_t before);
+  uint64_t (*enter)(const char* name, size_t bytes);
+  void (*leave)(uint64_t scope);
+  int (*set_limit)(uint64_t bytes);
+  uint64_t (*limit)(void);
+  uint64_t (*remaining)(void);
+  void (*arena_asked)(heapster_arena_handle* arena, int64_t bytes);
+  void (*arena_upstream)(heapster_arena_handle* arena, int64_t bytes);
+  void (*arena_reset)(heapster_arena_handle* arena);
+} heapster_interface_v1;
+
+#define HEAPSTER_INTERFACE_VERSION 1u
+
+/* Both sides must know the same figures, hence their size. */
+typedef const heapster_interface_v1* (*heapster_interface_finder)(unsigned version, size_t stats_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
