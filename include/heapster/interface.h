@@ -45,6 +45,7 @@ typedef struct heapster_arena_handle {
 
 /* What libheapster.so hands out. Of another version, it hands out nothing. */
 typedef struct heapster_interface_v1 {
+  size_t stats_bytes; /* of a heapster_stats */
   /* The process, since its start or the last reset; or the calling thread, since its start. */
   void (*read)(heapster_stats* into);
   void (*read_thread)(heapster_stats* into);
@@ -60,11 +61,13 @@ typedef struct heapster_interface_v1 {
   void (*arena_asked)(heapster_arena_handle* arena, int64_t bytes);
   void (*arena_upstream)(heapster_arena_handle* arena, int64_t bytes);
   void (*arena_reset)(heapster_arena_handle* arena);
+  /* For languages that do not know the members: a figure that is no histogram, by its name. 0 where there is none. */
+  int (*figure)(const heapster_stats* of, const char* name, double* value);
 } heapster_interface_v1;
 
 #define HEAPSTER_INTERFACE_VERSION 1u
 
-/* Both sides must know the same figures, hence their size. */
+/* Both sides must know the same figures, hence their size; 0 from who only asks for figures by name. */
 typedef const heapster_interface_v1* (*heapster_interface_finder)(unsigned version, size_t stats_bytes);
 
 #ifdef __cplusplus

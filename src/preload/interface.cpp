@@ -195,6 +195,46 @@ void reset() {
   begin_peak();
 }
 
+struct Member {
+  const char* name;
+  size_t offset;
+  bool is_real;
+};
+constexpr Member kMembers[] = {
+#define HEAPSTER_REAL_calls false
+#define HEAPSTER_REAL_blocks false
+#define HEAPSTER_REAL_bytes false
+#define HEAPSTER_REAL_seconds true
+#define HEAPSTER_MEMBER(name, unit) {#name, offsetof(heapster_stats, name), HEAPSTER_REAL_##unit},
+#define HEAPSTER_TWO(name) HEAPSTER_MEMBER(name##_count, calls) HEAPSTER_MEMBER(name##_sum, bytes)
+#define HEAPSTER_TWO_hidden(name)
+#define HEAPSTER_TWO_allocations(name) HEAPSTER_TWO(name)
+#define HEAPSTER_TWO_deallocations(name) HEAPSTER_TWO(name)
+#define HEAPSTER_TWO_reallocations(name) HEAPSTER_TWO(name)
+#define HEAPSTER_SIZES(name, section, ...) HEAPSTER_TWO_##section(name)
+#define HEAPSTER_REALLOCS(name, section, ...) HEAPSTER_TWO_##section(name)
+#define HEAPSTER_COUNTER(name, unit, ...) HEAPSTER_MEMBER(name, unit)
+#define HEAPSTER_FIGURE(name, unit, ...) HEAPSTER_MEMBER(name, unit)
+#include "heapster/counters.def"
+    HEAPSTER_MEMBER(use_change, bytes) HEAPSTER_MEMBER(live_change, blocks)};
+
+bool find_figure(const heapster_stats& of, const char* name, double& value) {
+  for (const Member& member : kMembers) {
+    const size_t size = strlen(member.name);
+    if (strlen(name) != size || memcmp(name, member.name, size) != 0) continue;
+    const char* at = reinterpret_cast<const char*>(&of) + member.offset;
+    if (member.is_real) {
+      memcpy(&value, at, sizeof value);
+    } else {
+      int64_t whole;
+      memcpy(&whole, at, sizeof whole);
+      value = static_cast<double>(whole);
+    }
+    return true;
+  }
+  return false;
+}
+
 // The functions as the program gets them: where nothing is counted, or in a fork's child before its first call, there
 // is nothing to tell and nothing to do.
 bool ready() {
@@ -203,6 +243,7 @@ bool ready() {
 }
 
 constexpr heapster_interface_v1 kInterface = {
+    .stats_bytes = sizeof(heapster_stats),
     .read =
         [](heapster_stats* into) {
           if (ready()) read_process(into);
@@ -239,6 +280,9 @@ constexpr heapster_interface_v1 kInterface = {
         [](heapster_arena_handle* arena) {
           if (ready()) arena_reset(*arena);
         },
+    .figure = [](const heapster_stats* of, const char* name, double* value) -> int {
+      return find_figure(*of, name, *value);
+    },
 };
 
 }  // namespace
@@ -249,8 +293,8 @@ void forget_baseline() {
 }
 
 const heapster_interface_v1* find_interface(unsigned version, size_t stats_bytes) {
-  const bool known = version == HEAPSTER_INTERFACE_VERSION && stats_bytes == sizeof(heapster_stats);
-  return known && load(process.stage) != Stage::kOff ? &kInterface : nullptr;
+  const bool known = stats_bytes == 0 || stats_bytes == sizeof(heapster_stats);
+  return version == HEAPSTER_INTERFACE_VERSION && known && load(process.stage) != Stage::kOff ? &kInterface : nullptr;
 }
 
 }  // namespace heapster::preload

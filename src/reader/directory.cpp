@@ -27,6 +27,7 @@ constexpr Rule kRules[] = {
     {SectionType::kLiveAtPeak, "live at peak", &Directory::live_at_peak, sizeof(Cell), sizeof(Cell), kBuckets},
     {SectionType::kLiveAtFork, "live at fork", &Directory::live_at_fork, sizeof(Cell), sizeof(Cell), kBuckets},
     {SectionType::kTimeline, "timeline", &Directory::timeline, sizeof(int64_t), kMostPointBytes, kMostPoints},
+    {SectionType::kArenas, "arenas", &Directory::arenas, sizeof(heapster_arena), kMostArenaBytes, kMaxArenas},
     {SectionType::kSlots, "slots", &Directory::slots, 2 * kShardHeadBytes, kMostSlotBytes, kMaxSlots},
     {SectionType::kSampling, "sampling", &Directory::sampling, sizeof(Sampling), kMostSamplingBytes, 1},
     {SectionType::kModules, "modules", &Directory::modules, sizeof(Module), kMostStackItemBytes, kMaxModules},
@@ -133,6 +134,9 @@ ShardHead shard_head(const std::vector<char>& shard) {
   take(head.role, offsetof(Shard, role));
   take(head.started, offsetof(Shard, started));
   take(head.name, offsetof(Shard, name));
+  take(head.scope, offsetof(Shard, scope));
+  take(head.scope_path, offsetof(Shard, scope_path));
+  if (head.scope >= kMaxScopes) head.scope = 0;
   return head;
 }
 

@@ -23,11 +23,12 @@ inline constexpr uint64_t kMostSlotBytes = 8 * sizeof(Slot);
 inline constexpr uint64_t kMostPointBytes = 1024;
 inline constexpr uint64_t kMostSamplingBytes = 4096;
 inline constexpr uint64_t kMostStackItemBytes = 1024;
+inline constexpr uint64_t kMostArenaBytes = 1024;
 
 struct Directory {
   Header header;
   // used = 0 where the file lacks the section.
-  Section texts, schema, live_at_peak, live_at_fork, timeline, slots;
+  Section texts, schema, live_at_peak, live_at_fork, timeline, arenas, slots;
   Section sampling, modules, stacks, frames, samples;  // where stacks were asked for
   std::vector<FieldInfo> fields;                       // of known kinds, inside their slot or point
 
@@ -47,7 +48,9 @@ struct ShardHead {
   uint32_t generation;
   Role role;
   uint64_t started;
+  uint32_t scope;  // below kMaxScopes
   std::array<char, sizeof(Shard::name)> name;
+  std::array<char, sizeof(Shard::scope_path)> scope_path;
 };
 
 // A shard's bytes; at least kShardHeadBytes of them.

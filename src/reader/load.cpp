@@ -190,6 +190,9 @@ Result<Snapshot> load(const Source& source) {
   snapshot.timeline = std::move(*timeline);
   if (Result<Done> merged = merge_slots(source, *directory, snapshot); !merged) return merged.error();
   if (Result<Done> process = read_process(source, *directory, snapshot.process); !process) return process.error();
+  Result<std::vector<Arena>> arenas = read_arenas(source, directory->arenas);
+  if (!arenas) return arenas.error();
+  snapshot.arenas = std::move(*arenas);
   const Result<Histogram> at_peak = read_cells(source, directory->live_at_peak);
   if (!at_peak) return at_peak.error();
   const Header& header = directory->header;

@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <map>
+#include <optional>
 
 namespace heapster::reader {
 
@@ -120,26 +122,90 @@ Stats decode(const Directory& directory, const std::vector<char>& shard) {
   return stats;
 }
 
-Thread thread_of(const Directory& directory, const RawSlot& raw, Stats stats) {
-  const ShardHead before = shard_head(raw.before);
+std::string text_of(std::span<const char> text) { return {text.begin(), std::find(text.begin(), text.end(), '\0')}; }
+
+// What a slot's present owner did in it.
+Stats share_of(const Directory& directory, const RawSlot& raw, Stats stats) {
   subtract(stats, decode(directory, raw.before));
   stats.unnamed.clear();  // told for the process alone
-  stats.use.curr = static_cast<uint64_t>(raw.head.net) - static_cast<uint64_t>(before.net);
-  const bool shared = raw.head.role == Role::kShared;
-  const auto& name = raw.head.name;
-  return {shared ? 0 : raw.head.tid, raw.head.generation,
-          shared ? "(shared)" : std::string(name.begin(), std::find(name.begin(), name.end(), '\0')),
-          static_cast<double>(raw.head.started) / 1e9, std::move(stats)};
+  stats.use.curr = static_cast<uint64_t>(raw.head.net) - static_cast<uint64_t>(shard_head(raw.before).net);
+  return stats;
 }
+
+void add_share(Stats& stats, const Stats& share) {
+  add(stats, share);
+  stats.use.curr = stats.use.curr + share.use.curr;
+}
+
+// Sorts slots into threads, each with what it did in its scopes, and scopes.
+class Sorter {
+ public:
+  explicit Sorter(const Directory& directory) : directory_(directory) {}
+
+  void take(uint32_t slot, const RawSlot& raw, Stats stats) {
+    const std::string path = text_of(raw.head.scope_path);
+    if (raw.head.scope == 0 || path.empty()) {
+      threads_.push_back(thread_of(slot, raw, std::move(stats)));
+      return;
+    }
+    if (raw.head.tid != 0) inside_.emplace_back(raw.head.tid, share_of(directory_, raw, stats));
+    stats.unnamed.clear();
+    stats.use.curr = static_cast<uint64_t>(raw.head.net);
+    const auto [place, fresh] = own_.try_emplace(path);
+    Scope& scope = place->second;
+    scope.numbers.push_back(raw.head.scope);
+    if (fresh) {
+      scope.path = path;
+      scope.own = std::move(stats);
+    } else {
+      add_share(scope.own, stats);
+    }
+  }
+
+  std::vector<Thread> threads() {
+    for (const auto& [tid, share] : inside_) {
+      const auto owner = std::find_if(threads_.begin(), threads_.end(), [&](const Thread& t) { return t.tid == tid; });
+      if (owner != threads_.end()) add_share(owner->stats, share);
+    }
+    return std::move(threads_);
+  }
+
+  std::vector<Scope> scopes() const {
+    std::vector<Scope> scopes;
+    for (const auto& [path, own] : own_) {
+      Scope& scope = scopes.emplace_back(own);
+      scope.whole = own.own;
+      for (const auto& [inner, inside] : own_)
+        if (inner.starts_with(path + "/")) add_share(scope.whole, inside.own);
+    }
+    return scopes;
+  }
+
+ private:
+  Thread thread_of(uint32_t slot, const RawSlot& raw, Stats stats) const {
+    const bool shared = raw.head.role == Role::kShared;
+    return {shared ? 0 : raw.head.tid,
+            raw.head.generation,
+            shared ? "(shared)" : text_of(raw.head.name),
+            static_cast<double>(raw.head.started) / 1e9,
+            slot,
+            share_of(directory_, raw, std::move(stats))};
+  }
+
+  const Directory& directory_;
+  std::vector<Thread> threads_;
+  std::vector<std::pair<uint32_t, Stats>> inside_;  // by the thread that is in there
+  std::map<std::string, Scope> own_;                // by path
+};
 
 // What the level is and was. The peak that one thread alone reached is exact and goes first,
 // unless the later one is higher.
-Use use_of(const Directory& directory, int64_t net, int64_t high) {
+Use use_of(const Directory& directory, int64_t net, int64_t headroom) {
   const Published& published = directory.header.published;
   const auto at_fork = static_cast<uint64_t>(directory.header.at_fork.live_bytes);
-  const bool solo = directory.slots.used <= 1;
-  const int64_t later = solo ? std::max(high, net) : std::max(published.peak, net);
-  const int64_t peak = solo ? later : std::max(later, published.solo_peak);
+  const bool solo = published.several == 0;
+  const auto high = static_cast<int64_t>(static_cast<uint64_t>(net) + static_cast<uint64_t>(solo ? headroom : 0));
+  const int64_t peak = std::max({high, net, published.solo_peak, solo ? net : published.peak});
   const auto bound =
       static_cast<int64_t>(static_cast<uint64_t>(published.peak) + static_cast<uint64_t>(published.peak_error));
   const auto curr = static_cast<int64_t>(at_fork + static_cast<uint64_t>(net));
@@ -164,25 +230,44 @@ Result<Histogram> read_cells(const Source& source, const Section& section) {
   return result;
 }
 
+Result<std::vector<Arena>> read_arenas(const Source& source, const Section& section) {
+  std::vector<Arena> arenas;
+  for (uint64_t i = 0; i < section.used; ++i) {
+    heapster_arena raw;
+    if (!source.read(section.offset + i * section.item_bytes, {reinterpret_cast<char*>(&raw), sizeof raw}))
+      return Error{"truncated in its arenas"};
+    Arena arena{.name = text_of(raw.name)};
+#define HEAPSTER_ARENA_FIGURE(name, ...) arena.name = static_cast<int64_t>(raw.name);
+#include "heapster/arenas.def"
+    if (!arena.name.empty()) arenas.push_back(std::move(arena));
+  }
+  return arenas;
+}
+
 Result<Done> merge_slots(const Source& source, const Directory& directory, Snapshot& snapshot) {
   // No slot yet: every number that the file has is known, and 0.
   Stats total = decode(directory, std::vector<char>(directory.shard_bytes()));
   uint64_t net = 0;
-  int64_t high = 0;
+  std::optional<int64_t> headroom;  // of the shard that the only thread writes to
+  Sorter sorter(directory);
   for (uint64_t slot = 0; slot < directory.slots.used; ++slot) {
     const Result<RawSlot> raw = read_slot(source, directory, slot);
     if (!raw) return raw.error();
     net += static_cast<uint64_t>(raw->head.net);
-    high = std::max(high, raw->head.ceiling);
+    const auto below =
+        static_cast<int64_t>(static_cast<uint64_t>(raw->head.ceiling) - static_cast<uint64_t>(raw->head.net));
+    if (raw->head.ceiling != kNoCeiling) headroom = std::min(headroom.value_or(below), below);
     Stats stats = decode(directory, raw->now);
     add(total, stats);
-    snapshot.threads.push_back(thread_of(directory, *raw, std::move(stats)));
+    sorter.take(static_cast<uint32_t>(slot), *raw, std::move(stats));
   }
+  snapshot.threads = sorter.threads();
+  snapshot.scopes = sorter.scopes();
   const Result<Histogram> at_fork = read_cells(source, directory.live_at_fork);
   if (!at_fork) return at_fork.error();
   total.live_at_fork = *at_fork;
   total.live_at_fork.known = true;
-  total.use = use_of(directory, static_cast<int64_t>(net), high);
+  total.use = use_of(directory, static_cast<int64_t>(net), headroom.value_or(0));
   snapshot.stats = std::move(total);
   return Done{};
 }

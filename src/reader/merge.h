@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Slots → numbers. Totals are plain sums over all slots ever used, threads are what each slot's
-// present owner did.
+// present owner did, in all its scopes.
 
 #pragma once
 
@@ -10,9 +10,12 @@
 
 namespace heapster::reader {
 
-// Fills stats and threads. Peaks and live-at-fork cells come from the directory's header and
+// Fills stats, threads and scopes. Peaks and live-at-fork cells come from the directory's header and
 // sections, the rest from the slots.
 Result<Done> merge_slots(const Source& source, const Directory& directory, Snapshot& snapshot);
+
+// The arenas that have a name.
+Result<std::vector<Arena>> read_arenas(const Source& source, const Section& section);
 
 // The cells of a section; unknown where the file lacks it.
 Result<Histogram> read_cells(const Source& source, const Section& section);

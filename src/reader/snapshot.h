@@ -47,7 +47,27 @@ struct Thread {
   uint32_t generation = 0;
   std::string name;
   double started = 0;  // seconds since the process started
-  Stats stats;
+  uint32_t slot = 0;   // which it has in the file
+  Stats stats;         // in all scopes
+};
+
+// A stretch of work to which the program gave a name; `use.curr` is what was allocated in it minus what was freed in
+// it.
+struct Scope {
+  std::string path;               // names from the outermost scope inwards, with '/' between
+  std::vector<uint32_t> numbers;  // by which stacks refer to it
+  Stats own;                      // without the scopes inside it
+  Stats whole;                    // with them
+};
+
+// An arena of the program's, as it tells of itself (heapster/memory_resource.hpp).
+struct Arena {
+  std::string name;
+#define HEAPSTER_ARENA_FIGURE(name, ...) int64_t name = 0;
+#include "heapster/arenas.def"
+
+  // Bytes that it took from upstream and does not use.
+  int64_t wasted() const { return upstream_curr - use_curr; }
 };
 
 struct Column {
@@ -85,6 +105,8 @@ struct Snapshot {
   Process process;
   Stats stats;
   std::vector<Thread> threads;
+  std::vector<Scope> scopes;  // by path
+  std::vector<Arena> arenas;
   Timeline timeline;
   AtPeak at_peak;
   std::vector<NoteCount> notes;

@@ -72,6 +72,7 @@ class Decoder {
       for (const uint64_t word : frames.subspan(raw[i].first_frame, raw[i].depth))
         stack.frames.push_back(decoded_frame(word, to_.modules.size()));
       stack.truncated = (raw[i].flags & kStackTruncated) != 0;
+      stack.scope = raw[i].scope;
       stack.figures = decoded_figures(raw[i]);
     }
   }

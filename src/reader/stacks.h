@@ -54,6 +54,7 @@ void add(StackFigures& a, const StackFigures& b);
 struct Stack {
   std::vector<Frame> frames;  // innermost first
   bool truncated = false;     // the outermost function was not reached
+  uint32_t scope = 0;         // Scope::numbers; 0: none
   StackFigures figures;
 };
 

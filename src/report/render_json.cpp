@@ -37,6 +37,25 @@ Json threads_json(const Snapshot& snapshot) {
   return list;
 }
 
+Json scopes_json(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const reader::Scope& scope : snapshot.scopes)
+    list.push_back({{"path", scope.path}, {"stats", to_json(scope.own)}, {"stats_with_inner", to_json(scope.whole)}});
+  return list;
+}
+
+Json arenas_json(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const reader::Arena& arena : snapshot.arenas) {
+    Json entry{{"name", arena.name}};
+#define HEAPSTER_ARENA_FIGURE(name, ...) entry[#name] = arena.name;
+#include "heapster/arenas.def"
+    entry["wasted"] = arena.wasted();
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 Json timeline_json(const reader::Timeline& timeline) {
   Json columns = Json::array();
   for (const reader::Column& column : timeline.columns) columns.push_back(column.name);
@@ -144,7 +163,8 @@ std::string render_json(const Snapshot& snapshot) {
   put_histogram(json["stats"], "live_at_peak", snapshot.at_peak.live);
   json["at_peak"] = {{"use_curr", snapshot.at_peak.use_curr}, {"time", snapshot.at_peak.time}};
   json["threads"] = threads_json(snapshot);
-  json["scopes"] = Json::array();
+  json["scopes"] = scopes_json(snapshot);
+  json["arenas"] = arenas_json(snapshot);
   json["stacks"] = sampling_json(snapshot);
   json["timeline"] = timeline_json(snapshot.timeline);
   json["coverage"] = {{"verdict", coverage.verdict}, {"reasons", coverage.reasons}};

@@ -126,6 +126,53 @@ void put_levels(Writer& writer, const std::string& name, const std::string& help
                   static_cast<int64_t>(histogram.cells[bucket].count));
 }
 
+// A scope's own figures: those of all scopes add up.
+void put_scopes(Writer& writer, const std::vector<reader::Scope>& scopes) {
+  if (scopes.empty()) return;
+  for (const HistogramFigure& kind : histograms(scopes.front().own)) {
+    if (kind.kind != Kind::flow) continue;
+    const std::string family = with_unit(fmt::format("scope_{}", kind.name), "bytes");
+    writer.family(family, "summary", "bytes", kind.help + ", by scope");
+    for (const reader::Scope& scope : scopes) {
+      const std::string path = escaped(printable(scope.path));
+      for (const HistogramFigure& row : histograms(scope.own)) {
+        if (row.name != kind.name) continue;
+        writer.sample(family + "_sum", "scope", path, row.histogram.bytes().word());
+        writer.sample(family + "_count", "scope", path, row.histogram.count().word());
+      }
+    }
+  }
+  const std::string family = "heapster_scope_live_bytes";
+  writer.family(family, "gauge", "bytes", "bytes allocated in the scope minus bytes freed in it");
+  for (const reader::Scope& scope : scopes)
+    writer.sample(family, "scope", escaped(printable(scope.path)), static_cast<int64_t>(scope.own.use.curr.word()));
+}
+
+struct ArenaFigure {
+  std::string_view name, unit, kind, help;
+  int64_t reader::Arena::*value;
+};
+constexpr ArenaFigure kArenaFigures[] = {
+#define HEAPSTER_ARENA_FIGURE(name, unit, kind, help) {#name, #unit, #kind, help, &reader::Arena::name},
+#include "heapster/arenas.def"
+};
+
+void put_arenas(Writer& writer, const std::vector<reader::Arena>& arenas) {
+  if (arenas.empty()) return;
+  for (const ArenaFigure& figure : kArenaFigures) {
+    const bool gauge = figure.kind == "gauge";
+    const std::string_view ending = figure.unit == "bytes" ? "_sum" : "_count";
+    std::string_view name = figure.name;
+    if (!gauge) name.remove_suffix(ending.size());
+    const std::string family =
+        with_unit(fmt::format("arena_{}{}", name, !gauge && figure.unit == "blocks" ? "_blocks" : ""), figure.unit);
+    writer.family(family, gauge ? "gauge" : "summary", base_unit(figure.unit), figure.help);
+    for (const reader::Arena& arena : arenas)
+      writer.sample(gauge ? family : family + std::string(ending), "arena", escaped(printable(arena.name)),
+                    arena.*figure.value);
+  }
+}
+
 }  // namespace
 
 std::string render_openmetrics(const reader::Snapshot& snapshot) {
@@ -143,6 +190,8 @@ std::string render_openmetrics(const reader::Snapshot& snapshot) {
     if (row.kind == Kind::flow && row.histogram.known) put_histogram(writer, row);
     if (row.kind == Kind::gauge) put_levels(writer, std::string(row.name), row.help, row.histogram);
   }
+  put_scopes(writer, snapshot.scopes);
+  put_arenas(writer, snapshot.arenas);
   put_levels(writer, "live_at_peak", "live blocks near the highest level, by usable size", snapshot.at_peak.live);
   return writer.end();
 }

@@ -197,6 +197,8 @@ Report make_report(const Snapshot& snapshot, Wanted wanted) {
                      timeline_section(snapshot)};
   if (wanted.timeline) report.sections.push_back(timeline_table(snapshot));
   if (wanted.threads) report.sections.push_back(threads_section(snapshot));
+  report.sections.push_back(scopes_section(snapshot));
+  report.sections.push_back(arenas_section(snapshot));
   report.sections.push_back(sampling_section(snapshot));
   report.sections.push_back(notes_section(snapshot));
   std::erase_if(report.sections, empty);

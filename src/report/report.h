@@ -70,6 +70,8 @@ Section live_sizes_section(const reader::Snapshot& snapshot);
 Section timeline_section(const reader::Snapshot& snapshot);
 Section timeline_table(const reader::Snapshot& snapshot);
 Section threads_section(const reader::Snapshot& snapshot);
+Section scopes_section(const reader::Snapshot& snapshot);
+Section arenas_section(const reader::Snapshot& snapshot);
 Section notes_section(const reader::Snapshot& snapshot);
 Section sampling_section(const reader::Snapshot& snapshot);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The sections that are drawn or tabulated: sizes, what lives by size, the course over time,
-// threads, notes. Histograms are shown from the first to the last bucket that holds something;
+// threads, scopes, arenas, notes. Histograms are shown from the first to the last bucket that holds something;
 // gaps inside stay, because a gap is news.
 
 #include <fmt/format.h>
@@ -139,6 +139,36 @@ Section threads_section(const Snapshot& snapshot) {
     section.table.rows.push_back({thread_label(thread), tid, text("alloc_count", "calls"), text("alloc_sum", "bytes"),
                                   text("dealloc_count", "calls"), text("realloc_count", "calls"),
                                   text("use_curr", "bytes")});
+  }
+  return section;
+}
+
+Section scopes_section(const Snapshot& snapshot) {
+  if (snapshot.scopes.empty()) return {};
+  Section section{.title = "Scopes", .remark = "each without the scopes inside it; the last two columns with them"};
+  section.table.heads = {"", "allocations", "requested", "frees", "live", "all allocations", "all live"};
+  for (const reader::Scope& scope : snapshot.scopes) {
+    const std::vector<Figure> own = figures(scope.own), whole = figures(scope.whole);
+    const auto text = [](const std::vector<Figure>& rows, std::string_view name, std::string_view unit) {
+      return value_text(figure_value(rows, name), unit);
+    };
+    section.table.rows.push_back({printable(scope.path), text(own, "alloc_count", "calls"),
+                                  text(own, "alloc_sum", "bytes"), text(own, "dealloc_count", "calls"),
+                                  text(own, "use_curr", "bytes"), text(whole, "alloc_count", "calls"),
+                                  text(whole, "use_curr", "bytes")});
+  }
+  return section;
+}
+
+Section arenas_section(const Snapshot& snapshot) {
+  if (snapshot.arenas.empty()) return {};
+  Section section{.title = "Arenas", .remark = "as the program tells of them"};
+  section.table.heads = {"", "blocks", "bytes", "in use", "highest", "upstream", "wasted", "resets"};
+  for (const reader::Arena& arena : snapshot.arenas) {
+    section.table.rows.push_back({printable(arena.name), count_text(arena.alloc_count), bytes_text(arena.alloc_sum),
+                                  bytes_text(arena.use_curr), bytes_text(arena.use_max),
+                                  bytes_text(arena.upstream_curr), bytes_text(arena.wasted()),
+                                  count_text(arena.reset_count)});
   }
   return section;
 }

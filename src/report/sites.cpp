@@ -69,10 +69,16 @@ bool selected(const std::vector<Step>& steps, const Selection& selection) {
 // A thread that has ended has left no name: its slot may be another's by now.
 bool of_thread(const Sample& sample, const Snapshot& snapshot, const std::string& wanted) {
   if (wanted.empty()) return true;
-  if (sample.slot >= snapshot.threads.size()) return false;
-  const reader::Thread& thread = snapshot.threads[sample.slot];
-  if (thread.generation != sample.generation) return false;
-  return matches(wanted, thread.name) || wanted == std::to_string(thread.tid);
+  return std::any_of(snapshot.threads.begin(), snapshot.threads.end(), [&](const reader::Thread& thread) {
+    return thread.slot == sample.slot && thread.generation == sample.generation &&
+           (matches(wanted, thread.name) || wanted == std::to_string(thread.tid));
+  });
+}
+
+bool in_scope(uint32_t number, const Snapshot& snapshot, const std::string& wanted) {
+  return wanted.empty() || std::any_of(snapshot.scopes.begin(), snapshot.scopes.end(), [&](const reader::Scope& scope) {
+           return std::count(scope.numbers.begin(), scope.numbers.end(), number) != 0 && matches(wanted, scope.path);
+         });
 }
 
 bool selected(const Sample& sample, const Snapshot& snapshot, const Selection& selection) {
@@ -156,7 +162,8 @@ Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Sel
   std::vector<std::vector<Step>> steps(stacks.stacks.size());
   for (size_t i = 0; i < steps.size(); ++i) {
     steps[i] = steps_of(stacks.stacks[i], stacks, names);
-    if (selection.live_only() || !selected(steps[i], selection)) continue;
+    const bool inside = in_scope(stacks.stacks[i].scope, snapshot, selection.scope);
+    if (selection.live_only() || !inside || !selected(steps[i], selection)) continue;
     Site& site = gathering.at(steps[i]);
     site.truncated |= stacks.stacks[i].truncated;
     add(site.figures, stacks.stacks[i].figures);
@@ -164,6 +171,7 @@ Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Sel
   for (const Sample& sample : stacks.samples) {
     // What has a stack is in its figures already, unless these are of no use.
     if (sample.stack && !selection.live_only()) continue;
+    if (!in_scope(sample.stack ? stacks.stacks[*sample.stack].scope : 0, snapshot, selection.scope)) continue;
     const std::vector<Step>& taken = sample.stack ? steps[*sample.stack] : std::vector<Step>();
     if (selected(taken, selection) && selected(sample, snapshot, selection))
       add_live(gathering.at(taken).figures, sample);

@@ -49,6 +49,7 @@ struct Sites {
 struct Selection {
   std::string function = {};  // patterns on any function of the stack, or module
   std::string module = {};
+  std::string scope = {};   // a pattern on its path
   std::string thread = {};  // its name, as a pattern, or its number
   std::optional<uint64_t> least_size = {}, most_size = {};
 

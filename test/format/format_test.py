@@ -19,7 +19,7 @@ import reader
 
 HEAPSTER, PRELOAD, OFFSETS, MAKE_SEGMENT, SOURCE = sys.argv[1:]
 DOCUMENT = os.path.join(SOURCE, "docs", "format.md")
-HEADINGS = ("Header", "Section", "Identity", "Ending", "AtFork", "Published", "FieldInfo", "Slots and shards",
+HEADINGS = ("Header", "Section", "Identity", "Ending", "AtFork", "Published", "FieldInfo", "Slots and shards", "Arena",
             "Sampling", "Module", "Stack", "Sample")
 NOT_SUMS = ("use_max_time", "live_at_peak")  # times and tables, which reader.py does not print
 failures = []

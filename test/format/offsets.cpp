@@ -77,6 +77,7 @@ int main() {
   PUBLISHED(interval);
   PUBLISHED(timeline_stamp);
   PUBLISHED(slots_owned);
+  PUBLISHED(several);
 #define FIELD_INFO(name) FIELD("FieldInfo", FieldInfo, name)
   FIELD_INFO(name);
   FIELD_INFO(kind);
@@ -101,6 +102,13 @@ int main() {
   SHARD(to_sample);
   SHARD(random);
   SHARD(name);
+  SHARD(scope_path);
+  SHARD(place);
+  SHARD(reserved);
+  SHARD(scope_slots);
+  FIELD("Arena", heapster_arena, name);
+#define HEAPSTER_ARENA_FIGURE(name, ...) FIELD("Arena", heapster_arena, name);
+#include "heapster/arenas.def"
 #define SAMPLING(name) FIELD("Sampling", Sampling, name)
   SAMPLING(mean_bytes);
   SAMPLING(stacks_dropped);
@@ -128,6 +136,7 @@ int main() {
 #define HEAPSTER_STACK_FIGURE(name, ...) STACK(name);
 #include "layout/stacks.def"
   STACK(lifetimes);
+  STACK(scope);
   STACK(reserved);
 #define SAMPLE(name) FIELD("Sample", Sample, name)
   SAMPLE(pointer);

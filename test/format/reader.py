@@ -157,7 +157,7 @@ class Snapshot:
         """Sums over all stacks; what is in 256ths of a block, as blocks."""
         stacks, totals = self.stacks(), {}
         for name, (_, _, meaning) in self.tables_of_stacks["Stack"].fields.items():
-            if name in ("hash", "first_frame", "flags", "depth", "lifetimes", "reserved"):
+            if name in ("hash", "first_frame", "flags", "depth", "lifetimes", "scope", "reserved"):
                 continue
             total = sum(stack[name] for stack in stacks)
             totals[name] = (total + 128) // 256 if meaning.endswith("in 256ths") else total
@@ -168,8 +168,9 @@ class Snapshot:
     def levels(self):
         heads = [self.shard.numbers(self.data, slot) for slot in self.slots()]
         net, known, error = sum(head["net"] for head in heads), self.published, 0
-        if len(heads) <= 1:
-            peak = max([net] + [head["ceiling"] for head in heads])
+        if known["several"] == 0:
+            below = [head["ceiling"] - head["net"] for head in heads if head["ceiling"] != 2**63 - 1]
+            peak = max(net + min(below, default=0), net, known["solo_peak"])
         else:
             peak = max(known["peak"], known["solo_peak"], net)
             solo = peak == known["solo_peak"] and known["solo_peak"] > known["peak"] + known["peak_error"]

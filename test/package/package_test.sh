@@ -25,4 +25,38 @@ usr/bin/heapster-run perl -e 'my @a = (1..1000); exit 3' 2>report && status=0 ||
 [ "$status" = 3 ] || { echo "exit status $status"; cat report; exit 1; }
 grep -q 'Allocations' report || { echo "no report"; cat report; exit 1; }
 usr/bin/heapster show heapster.perl.*.heap >/dev/null
+
+# A project outside the tree gets at the headers in each of the three ways, and runs measured.
+cat >"$root/program.cpp" <<'EOF'
+#include <cstdlib>
+#include <heapster/heapster.hpp>
+int main() {
+  void* block = nullptr;
+  const auto measured = heapster::measure_thread([&] { block = std::malloc(123); });
+  const bool right = heapster::active() && measured.stats.alloc_sum == 123;
+  std::free(block);
+  return right ? 0 : 1;
+}
+EOF
+cat >"$root/CMakeLists.txt" <<'EOF'
+cmake_minimum_required(VERSION 3.25)
+project(outside LANGUAGES CXX)
+find_package(heapster 0.1 REQUIRED)
+add_executable(by_cmake program.cpp)
+target_compile_features(by_cmake PRIVATE cxx_std_20)
+target_compile_options(by_cmake PRIVATE -fno-builtin)
+target_link_libraries(by_cmake PRIVATE heapster::heapster)
+EOF
+cmake -S "$root" -B "$root/by" -DCMAKE_PREFIX_PATH="$root/usr" >>"$root/log"
+cmake --build "$root/by" >>"$root/log"
+flags=$(PKG_CONFIG_PATH=$(dirname "$(find "$root/usr" -name heapster.pc)") pkg-config --cflags --libs heapster)
+# shellcheck disable=SC2086
+c++ -std=c++20 -fno-builtin -o by_pkg_config program.cpp $flags
+mkdir own
+cp -r usr/include/heapster own
+c++ -std=c++20 -fno-builtin -Iown -o by_copy program.cpp -ldl
+for program in by/by_cmake ./by_pkg_config ./by_copy; do
+  usr/bin/heapster-run -q -o none "$program" || { echo "$program does not find heapster"; exit 1; }
+  ! "$program" || { echo "$program finds heapster where there is none"; exit 1; }
+done
 echo "the installed heapster works"

@@ -190,7 +190,7 @@ TEST(Owner, CannotCutALivingSegmentByAccident) {
   Background background(sandbox, as_user, {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
   ASSERT_EQ(background.line(), "ready");
   const std::string segment = fs::directory_iterator(sandbox.run_directory())->path();
-  for (const std::string& line : {": > ", "echo >> ", "truncate -s 0 ", "cp /dev/null "}) {
+  for (const char* line : {": > ", "echo >> ", "truncate -s 0 ", "cp /dev/null "}) {
     Words words = plain;
     words.insert(words.end(), {"/bin/sh", "-c", line + segment});
     EXPECT_NE(sandbox.run(words).exit_code, 0) << line;

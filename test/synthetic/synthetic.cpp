@@ -47,7 +47,7 @@ Segment::Segment() : bytes_(kSlotsOffset, '\0') {
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.version = kFormatVersion;
   header.header_bytes = sizeof(Header);
-  header.section_count = 6;
+  header.section_count = 7;
   header.state = static_cast<uint32_t>(State::kExited);
   put(header.sections[0], SectionType::kTexts, 1, kTextsOffset, kTextsBytes, 0);
   put(header.sections[1], SectionType::kSchema, sizeof(FieldInfo), kSchemaOffset, kSchemaBytes / sizeof(FieldInfo),
@@ -56,6 +56,7 @@ Segment::Segment() : bytes_(kSlotsOffset, '\0') {
   put(header.sections[3], SectionType::kLiveAtFork, sizeof(Cell), kLiveAtForkOffset, kBuckets, kBuckets);
   put(header.sections[4], SectionType::kTimeline, sizeof(TimelinePoint), kTimelineOffset, kTimelinePoints, 0);
   put(header.sections[5], SectionType::kSlots, sizeof(Slot), kSlotsOffset, kMaxSlots, 0);
+  put(header.sections[6], SectionType::kArenas, sizeof(heapster_arena), kArenasOffset, kMaxArenas, 0);
   std::memcpy(bytes_.data() + kSchemaOffset, kSchema.data(), sizeof kSchema);
   header.identity.pid = 4242;
   header.identity.start_ticks = 1000;
@@ -82,6 +83,7 @@ FieldInfo& Segment::field(std::string_view name) {
 
 Shard& Segment::add_slot(uint32_t tid, std::string_view name) {
   const size_t slot = section(SectionType::kSlots).used++;
+  if (slot != 0) header().published.several = 1;
   bytes_.resize(kSlotsOffset + (slot + 1) * sizeof(Slot));
   name_owner(now(slot), tid, name);
   now(slot).generation = 1;

@@ -58,6 +58,8 @@ void add_options(CLI::App& application, Wishes& wishes) {
       ->type_name("PATTERN");
   application.add_option("--module", wishes.selection.module, "only stacks through objects like PATTERN")
       ->type_name("PATTERN");
+  application.add_option("--scope", wishes.selection.scope, "only what was allocated in scopes like PATTERN")
+      ->type_name("PATTERN");
   application.add_option("--thread", wishes.selection.thread, "only live blocks of threads like PATTERN, or number")
       ->type_name("PATTERN");
   application.add_option("--size", wishes.size, "only live blocks of this many usable bytes")->type_name("MIN[:MAX]");

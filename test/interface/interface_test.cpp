@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//
+// What a program reads of itself is what it did, is what the report from outside says, and is nothing without heapster.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "layout/bucket.h"
+#include "support/numbers.h"
+#include "support/run.h"
+
+namespace heapster::test {
+namespace {
+
+using testing::HasSubstr;
+
+class Inside : public testing::Test {
+ protected:
+  std::map<std::string, int64_t> run(const std::string& scenario, const Variables& more = {}) {
+    const Ended ended = sandbox_.run_measured({program_path("inside"), scenario}, more);
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+    return facts(ended.out);
+  }
+  const reader::Scope* scope(const reader::Snapshot& snapshot, const std::string& path) {
+    const auto found = std::find_if(snapshot.scopes.begin(), snapshot.scopes.end(),
+                                    [&](const reader::Scope& scope) { return scope.path == path; });
+    EXPECT_NE(found, snapshot.scopes.end()) << path;
+    return found != snapshot.scopes.end() ? &*found : nullptr;
+  }
+  int64_t allocated(const reader::Snapshot& snapshot, const std::string& path) {
+    const reader::Scope* found = scope(snapshot, path);
+    return found != nullptr ? figure(found->own, "alloc_count") : -1;
+  }
+  Sandbox sandbox_;
+};
+
+void expect_work(std::map<std::string, int64_t> told) {
+  EXPECT_EQ(told["alloc_count"], 10);
+  EXPECT_EQ(told["alloc_sum"], 1000);
+  EXPECT_EQ(told["alloc_histogram"], 10);
+  EXPECT_EQ(told["dealloc_count"], 7);
+  EXPECT_EQ(told["realloc_count"], 1);
+  EXPECT_EQ(told["realloc_growth_count"], 1);
+  EXPECT_EQ(told["live_change"], 3);
+  EXPECT_GE(told["use_change"], 1200);
+}
+
+TEST_F(Inside, MeasuresAFunction) {
+  auto told = run("measure");
+  EXPECT_EQ(told["active"], 1);
+  expect_work(told);
+}
+
+TEST_F(Inside, MeasuresAThreadWhateverOthersDo) { expect_work(run("measure_thread")); }
+
+TEST_F(Inside, IsInactiveWithoutHeapster) {
+  const Ended ended = sandbox_.run({program_path("inside"), "measure"});
+  EXPECT_EQ(ended.exit_code, 0);
+  for (const auto& [name, value] : facts(ended.out)) EXPECT_EQ(value, 0) << name;
+  for (const char* scenario : {"scopes", "scopes_of_threads", "many_scopes", "odd_leaves", "forked", "reset"})
+    EXPECT_EQ(sandbox_.run({program_path("inside"), scenario}).exit_code, 0) << scenario;
+}
+
+TEST_F(Inside, PeaksOfStretchesNest) {
+  auto told = run("peaks");
+  EXPECT_GE(told["inner"], told["now"] + 20'000);
+  EXPECT_LT(told["inner"], told["now"] + 100'000);
+  EXPECT_GE(told["outer"], told["now"] + 100'000);
+  EXPECT_GE(told["ever"], told["outer"]);
+  EXPECT_EQ(figure(sandbox_.snapshot(), "use_max_error"), 0);
+  EXPECT_GE(figure(sandbox_.snapshot(), "use_max"), told["ever"]);
+}
+
+TEST_F(Inside, ResetCountsFromNowOn) {
+  auto told = run("reset");
+  EXPECT_GE(told["count_before"], 11);
+  EXPECT_EQ(told["count_after"], 0);
+  EXPECT_EQ(told["live_is_kept"], 1);
+  EXPECT_EQ(told["live_histogram_is_kept"], 1);
+  EXPECT_EQ(told["peak_is_live"], 1);
+  EXPECT_EQ(told["count_since"], 5);
+  EXPECT_GE(figure(sandbox_.snapshot(), "alloc_count"), told["count_before"] + 5);  // outside, nothing began anew
+  EXPECT_GE(figure(sandbox_.snapshot(), "use_max"), 1'000'000);
+}
+
+TEST_F(Inside, SaysWhatTheReportSays) {
+  const auto told = run("equal");
+  const auto snapshot = sandbox_.snapshot();
+  for (const auto& [name, value] : told) {
+    if (name.ends_with("_change") || name.ends_with("_histogram") || name == "p99") continue;
+    EXPECT_EQ(figure(snapshot, name), value) << name;
+  }
+  EXPECT_EQ(static_cast<int64_t>(reader::quantile(snapshot.stats.alloc, 0.99).value_or(-2)), told.at("p99"));
+}
+
+TEST_F(Inside, ScopesAreCountedApart) {
+  auto told = run("scopes");
+  const auto snapshot = sandbox_.snapshot();
+  EXPECT_EQ(allocated(snapshot, "parse"), 11);
+  EXPECT_EQ(allocated(snapshot, "parse/json"), 20);
+  EXPECT_EQ(figure(scope(snapshot, "parse")->whole, "alloc_count"), 31);
+  EXPECT_EQ(figure(scope(snapshot, "parse/json")->own, "alloc_sum"), 4000);
+  EXPECT_GE(told["alloc_count"], 34);
+  EXPECT_GE(figure(snapshot, "alloc_count"), told["alloc_count"]);
+  ASSERT_EQ(snapshot.threads.size(), 1u);
+  EXPECT_EQ(figure(snapshot, "alloc_count"), figure(snapshot.threads[0].stats, "alloc_count"));
+}
+
+TEST_F(Inside, ScopesOfManyThreadsAddUp) {
+  run("scopes_of_threads");
+  const auto snapshot = sandbox_.snapshot();
+  EXPECT_EQ(allocated(snapshot, "even"), 8000);
+  EXPECT_EQ(allocated(snapshot, "odd"), 8000);
+  EXPECT_EQ(figure(scope(snapshot, "odd")->own, "live_count"), 0);
+  EXPECT_LE(snapshot.process.slots_used, 1u + 8 * 3);  // handed on from the first round's threads to the second's
+}
+
+TEST_F(Inside, ThePeakOfOneThreadIsExactAcrossScopes) {
+  run("scope_peak");
+  const auto snapshot = sandbox_.snapshot();
+  EXPECT_EQ(figure(snapshot, "use_max_error"), 0);
+  EXPECT_EQ(figure(snapshot, "use_max"), figure(snapshot, "use_curr") + 3000 + 5000);  // glibc's sizes are 16 n + 8
+}
+
+TEST_F(Inside, WhatIsTemporaryDoesNotDependOnScopes) { EXPECT_EQ(run("scope_temporary")["temporary_count"], 2); }
+
+TEST_F(Inside, TooManyScopesAreRefusedWithANote) {
+  run("many_scopes");
+  const auto snapshot = sandbox_.snapshot();
+  EXPECT_EQ(snapshot.scopes.size(), 63u);
+  EXPECT_TRUE(has_note(snapshot, "scope_refused"));
+  EXPECT_EQ(allocated_in_bucket_of(snapshot, 20'000), 101);
+}
+
+TEST_F(Inside, OddLeavesDoNoHarm) {
+  run("odd_leaves");
+  const auto snapshot = sandbox_.snapshot();
+  EXPECT_EQ(allocated_in_bucket_of(snapshot, 9'000), 1);
+  EXPECT_EQ(snapshot.scopes.size(), 3u);
+  for (const reader::Scope& scope : snapshot.scopes) {
+    EXPECT_EQ(scope.own.alloc.cells[bucket_of(7'000)].count, 0u) << scope.path;
+    EXPECT_EQ(scope.own.alloc.cells[bucket_of(9'000)].count, 0u) << scope.path;
+  }
+}
+
+TEST_F(Inside, AForkedChildHasItsOwnScopes) {
+  run("forked", {{"HEAPSTER_OUT", "%p.heap"}});
+  size_t children = 0;
+  for (const reader::Found& found : sandbox_.snapshots()) {
+    if (found.snapshot.process.identity.start != static_cast<uint32_t>(Start::kForked)) {
+      EXPECT_EQ(allocated(found.snapshot, "parent"), 1);
+      continue;
+    }
+    ++children;
+    EXPECT_EQ(allocated(found.snapshot, "child"), 2);
+    EXPECT_EQ(found.snapshot.scopes.size(), 1u);
+  }
+  EXPECT_EQ(children, 1u);
+}
+
+TEST_F(Inside, ReportsShowScopes) {
+  run("scopes", {{"HEAPSTER_OUT", "s.heap"}, {"HEAPSTER_STACKS", "1"}});
+  const auto heapster = [&](Words words) {
+    words.insert(words.begin(), heapster_path());
+    words.push_back("s.heap");
+    const Ended ended = sandbox_.run(words);
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+    return ended.out;
+  };
+  EXPECT_THAT(heapster({"show"}), HasSubstr("parse/json"));
+  EXPECT_THAT(heapster({"show", "--json"}), HasSubstr("\"path\": \"parse/json\""));
+  EXPECT_THAT(heapster({"export", "-f", "openmetrics"}),
+              testing::ContainsRegex("heapster_scope_alloc_bytes_count\\{[^}]*scope=\"parse/json\"\\} 20\n"));
+  EXPECT_THAT(heapster({"stacks", "--by", "allocated", "--scope", "json"}), HasSubstr("20 blocks"));
+  const Ended linted =
+      sandbox_.run({"sh", "-c", heapster_path() + " export -f openmetrics s.heap | promtool check metrics"});
+  EXPECT_EQ(linted.exit_code, 0) << linted.out << linted.err;
+}
+
+}  // namespace
+}  // namespace heapster::test
