@@ -168,8 +168,9 @@ template <class T>
 concept TaughtByMember = requires(UsageMeter& meter, const T& x) {
   x.heapster_usage(meter);
 };
+// Of classes only: a pointer may convert to a class that was taught, and yet owns nothing.
 template <class T>
-concept TaughtByFunction = requires(UsageMeter& meter, const T& x) {
+concept TaughtByFunction = std::is_class_v<T> && requires(UsageMeter& meter, const T& x) {
   heapster_usage(meter, x);
 };
 

@@ -158,6 +158,19 @@ TEST(UsageAnswers, ArraysAreTheSumOfTheirElements) {
   EXPECT_EQ(dynamic_usage("a literal"), 0U);
 }
 
+// Takes over what a pointer leads to, and is made of one without a word.
+struct Item {};
+struct Owner {
+  explicit(false) Owner(const Item*) {}
+};
+void heapster_usage(UsageMeter& meter, const Owner&) { meter.add_bytes(1000); }
+
+TEST(UsageAnswers, APointerIsNotTakenForWhatItConvertsTo) {
+  const Item item;
+  EXPECT_EQ(dynamic_usage(&item), 0U);
+  EXPECT_EQ(dynamic_usage(Owner(&item)), 1000U);
+}
+
 TEST(UsageAnswers, WhatIsSharedIsCountedOnceInACallAndAgainInTheNext) {
   const auto one = std::make_shared<std::vector<int>>(10);
   const std::size_t alone = dynamic_usage(one);
