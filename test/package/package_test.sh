@@ -12,8 +12,8 @@ trap 'rm -rf "$root" "$runs"' EXIT
 export HEAPSTER_RUN_DIR=$runs
 
 cmake --install "$build" --prefix "$root/usr" >"$root/log"
-for file in bin/heapster bin/heapster-run include/heapster/counters.def share/doc/heapster/LICENSE \
-  share/doc/heapster/README.md share/doc/heapster/docs/format.md; do
+for file in bin/heapster bin/heapster-run include/heapster/counters.def include/heapster/memory_usage.hpp \
+  share/doc/heapster/LICENSE share/doc/heapster/README.md share/doc/heapster/docs/format.md; do
   [ -e "$root/usr/$file" ] || { echo "not installed: $file"; exit 1; }
 done
 for library in libheapster.so libheapster-new.so; do
