@@ -255,18 +255,22 @@ Loader loader_of(const std::string& path) {
   return {program, ""};
 }
 
+// A Rust program has either the default allocator's functions, or hands on to its own; newer compilers mangle the names
+// and leave the hand-over out.
 std::string embedded_allocator(const std::string& path) {
   static constexpr std::string_view kNames[] = {"_rjem_malloc", "je_malloc", "mi_malloc", "tc_malloc", "rpmalloc"};
-  static constexpr std::string_view kRustGlobal = "__rg_alloc";  // mangled by newer compilers, with this at the end
+  static constexpr std::string_view kRust = "__rust_alloc", kDefault = "__rdl_alloc";
   const OpenFile file(loader_of(path).binary);
   const ElfHandle elf = open_elf(file.fd());
-  std::string found;
+  std::string found, rust;
+  bool has_default = false;
   if (file.fd() < 0 || elf == nullptr) return found;
   each_function(elf.get(), {SHT_DYNSYM, SHT_SYMTAB}, true, [&](std::string_view name) {
-    const bool known = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
-    if (known || (found.empty() && name.ends_with(kRustGlobal))) found = name;
+    if (std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames)) found = name;
+    if (name.ends_with(kRust)) rust = "Rust's #[global_allocator]";
+    has_default |= name.ends_with(kDefault);
   });
-  return found;
+  return found.empty() && !has_default ? rust : found;
 }
 
 Definitions definitions_of(const std::string& path) {

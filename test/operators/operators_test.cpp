@@ -174,7 +174,7 @@ TEST_F(RunOverAny, AnEmbeddedAllocator) {
 TEST_F(RunOverAny, RustWithAnAllocatorOfItsOwn) {
   const std::string report = report_of("rust_bump");
   EXPECT_THAT(report, testing::HasSubstr("coverage partial"));
-  EXPECT_THAT(report, testing::HasSubstr("__rg_alloc"));
+  EXPECT_THAT(report, testing::HasSubstr("#[global_allocator]"));
 }
 
 TEST_F(RunOverAny, RustWithItsDefaultAllocator) {

@@ -159,6 +159,7 @@ Levels levels_of(const Published& published) {
   segment.add_slot(1, "a").net = 100;
   segment.add_slot(2, "b");
   segment.header().published = published;
+  segment.header().published.several = 1;
   const Use use = loaded(segment.bytes()).stats.use;
   return {*use.max.value(), *use.max_error.value()};
 }
