@@ -21,8 +21,8 @@ namespace {
 constexpr long kTmpfsMagic = 0x01021994;
 constexpr int kMaxAncestors = 32;
 
-// Cutting a file that is mapped ends whoever touches it by SIGBUS. Only the one who made it may write to it, through the
-// descriptor that it was made with; not even its owner can open it for writing, by a careless `>` or `truncate`.
+// Cutting a file that is mapped ends whoever touches it by SIGBUS. Only the one who made it may write to it, through
+// the descriptor that it was made with; not even its owner can open it for writing, by a careless `>` or `truncate`.
 constexpr unsigned kReadable = 0400;
 
 struct Statfs {  // the kernel's struct statfs begins so
@@ -36,8 +36,9 @@ bool ours_alone(int directory) {
   return status.st_uid == kernel::effective_uid() && (status.st_mode & 077) == 0;
 }
 
-// Whether anybody else who is measured lives. Each ancestor costs the reading of a file in /proc, and there may be many;
-// asking whether a process exists costs next to nothing, and an empty directory, which on a tmpfs has size 0, less.
+// Whether anybody else who is measured lives. Each ancestor costs the reading of a file in /proc, and there may be
+// many; asking whether a process exists costs next to nothing, and an empty directory, which on a tmpfs has size 0,
+// less.
 bool others_are_measured(int directory, const Identity& identity) {
   struct stat status {};
   if (kernel::call(__NR_fstat, directory, kernel::as_long(&status)) == 0 && status.st_size == 0) return false;
