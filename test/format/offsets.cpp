@@ -77,6 +77,8 @@ int main() {
   PUBLISHED(interval);
   PUBLISHED(timeline_stamp);
   PUBLISHED(slots_owned);
+  PUBLISHED(limit);
+  PUBLISHED(limit_reached);
 #define FIELD_INFO(name) FIELD("FieldInfo", FieldInfo, name)
   FIELD_INFO(name);
   FIELD_INFO(kind);
