@@ -144,7 +144,9 @@ class Admission {
     allowed_ = allowance(size);
     granted_ = growth_ <= allowed_;
     if (granted_) hold();
-    granted_ = granted_ && lives_within(allowed_, shard_ == nullptr ? growth_ : 0);
+    // Twice: at the first look another thread may have been between letting go and counting.
+    const uint64_t more = shard_ == nullptr ? growth_ : 0;
+    granted_ = granted_ && lives_within(allowed_, more) && lives_within(allowed_, more);
     if (!granted_) refuse();
   }
 

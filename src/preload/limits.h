@@ -10,8 +10,9 @@
 //           so that the program can tell what happened to it
 //
 // One thread never passes the limit, but by what the allocator rounds one reallocation up. Several may, by
-// kPublishBound each: large blocks are held against the limit while they are being allocated, so that two threads do
-// not both take what is left for one.
+// kPublishBound each. Larger blocks are held against the limit while they are being allocated, so that two threads do
+// not both take what is left for one; a thread that is stopped in the few instructions between letting go and counting
+// is not seen, and lets another one pass with such a block.
 
 #pragma once
 
