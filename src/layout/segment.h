@@ -213,8 +213,8 @@ struct Identity {
   uint8_t build_id[20];
 };
 
-// Written by publishing steps. Levels are sums of the shards' net words, so in a forked child
-// they do not include what lived at the fork.
+// Written by publishing steps, and where a limit is set and reached. Levels are sums of the shards' net words, so in a
+// forked child they do not include what lived at the fork.
 struct alignas(128) Published {
   int64_t live;             // Σ published
   int64_t solo_peak;        // highest Σ net while only one thread had ever been measured: exact
@@ -228,6 +228,8 @@ struct alignas(128) Published {
   uint32_t timeline_stamp;  // odd while the timeline changes
   uint32_t slots_owned;     // shards that have an owner now
   uint32_t several;         // more than one thread was ever measured
+  uint64_t limit;           // of live bytes, with those at the fork; 0: none
+  uint64_t limit_reached;   // when something was first refused at it; 0: never
 };
 
 struct AtFork {

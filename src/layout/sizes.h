@@ -11,6 +11,9 @@
 
 namespace heapster {
 
+// A limit of live bytes, which are counted with a sign.
+inline constexpr uint64_t kMostLimit = INT64_MAX;
+
 // 0 where the text is no size, or a size of 0.
 constexpr uint64_t parse_size(std::string_view text) {
   unsigned shift = 0;

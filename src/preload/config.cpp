@@ -36,6 +36,13 @@ bool set_run_dir(const char* value) { return value[0] == '/' && keep_value(confi
 bool set_label(const char* value) { return keep_value(config.label, value, kLongestLabel); }
 bool set_follow(const char* value) { return parse_flag(config.follow, value); }
 bool set_stacks(const char* value) { return (config.stacks = parse_size(value)) != 0; }
+bool set_limit(const char* value) {
+  const uint64_t bytes = parse_size(value);
+  if (bytes != 0 && bytes <= kMostLimit) config.limit = bytes;
+  return config.limit != 0;
+}
+
+bool set_fail(const char* value) { return (config.fail = parse_failures(value)).rule != Rule::kNone; }
 bool set_verbose(const char* value) { return parse_flag(config.verbose, value); }
 
 bool set_signal(const char* value) {

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "layout/failures.h"
+
 namespace heapster::preload {
 
 inline constexpr const char* kDefaultOut = "heapster.%e.%p.heap";
@@ -22,6 +24,8 @@ struct Config {
   uint64_t root_ticks;
   int signal;       // 0: none
   uint64_t stacks;  // mean bytes between samples; 0: none
+  uint64_t limit;   // of live bytes; 0: none
+  Failures fail;    // which allocations are to fail
   bool follow;
   bool verbose;
 };

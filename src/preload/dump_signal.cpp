@@ -18,10 +18,15 @@ void on_signal(int) {
   if (load(process.silent)) return;
   const KeepErrno keep;
   find_target();  // a fork's child gets its own segment now, if it has none yet
-  if (load(process.stage) == Stage::kCounting && process.pid == kernel::pid()) write_dump();
+  dump_now();
 }
 
 }  // namespace
+
+void dump_now() {
+  if (load(process.silent) || load(process.stage) != Stage::kCounting || process.pid != kernel::pid()) return;
+  write_dump();
+}
 
 void install_dump_signal(int number) {
   if (number == 0) return;

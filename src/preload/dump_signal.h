@@ -9,4 +9,8 @@ namespace heapster::preload {
 
 void install_dump_signal(int number);
 
+// The same without the signal. Nothing happens in a process that is not the segment's, or makes no system call any
+// more.
+void dump_now();
+
 }  // namespace heapster::preload

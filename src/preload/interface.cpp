@@ -8,6 +8,7 @@
 
 #include "preload/arenas.h"
 #include "preload/libc.h"
+#include "preload/limits.h"
 #include "preload/process.h"
 #include "preload/publish.h"
 #include "preload/recorder.h"
@@ -265,9 +266,9 @@ constexpr heapster_interface_v1 kInterface = {
         [](uint64_t scope) {
           if (load(gate.any) != 0) leave_scope(scope);
         },
-    .set_limit = [](uint64_t) -> int { return -1; },
-    .limit = []() -> uint64_t { return 0; },
-    .remaining = []() -> uint64_t { return UINT64_MAX; },
+    .set_limit = [](uint64_t bytes) -> int { return set_limit(bytes) ? 0 : -1; },
+    .limit = limit,
+    .remaining = remaining,
     .arena_asked =
         [](heapster_arena_handle* arena, int64_t bytes) {
           if (ready()) arena_asked(*arena, bytes);

@@ -85,6 +85,9 @@ void* moved_from_arena(void* block, size_t size) {
   return fresh;
 }
 
+// Where the next malloc lies; remembered, because one of ours may come to stand in the table.
+constinit const void* home_of_malloc = nullptr;
+
 bool same_object(const Object& object, const void* function) {
   return object.base != nullptr && object_of(function).base == object.base;
 }
@@ -161,8 +164,11 @@ size_t usable_size(void* block) {
 }
 
 const void* home_of_next() {
+  if (load(home_of_malloc) != nullptr) return home_of_malloc;
   if (load(next.malloc.found) == nullptr) resolve();
-  return object_of(address(next.malloc.found)).base;
+  const void* home = object_of(address(next.malloc.found)).base;
+  store(home_of_malloc, home);
+  return home;
 }
 
 NextFacts inspect_next() {
@@ -170,6 +176,7 @@ NextFacts inspect_next() {
   NextFacts facts{};
   const Object home = object_of(address(next.malloc.found));
   facts.path = home.path;
+  store(home_of_malloc, home.base);
   if (!same_object(home, address(next.usable_size))) next.usable_size = nullptr;
   facts.is_libc = same_object(home, address(gnu_get_libc_version)) && same_object(home, address(next.free.found)) &&
                   same_object(home, address(next.realloc.found)) &&

@@ -8,4 +8,6 @@ namespace heapster::preload {
 
 const bool counts_operators = false;
 
+void route_operators_through_malloc() {}
+
 }  // namespace heapster::preload

@@ -11,6 +11,7 @@
 #include "preload/next.h"
 #include "preload/objects.h"
 #include "preload/process.h"
+#include "preload/recorder.h"
 
 namespace heapster::preload {
 
@@ -19,6 +20,22 @@ namespace {
 constexpr int kLazyIfLoaded = 1 | 4;  // RTLD_LAZY | RTLD_NOLOAD
 
 constinit bool none_behind_us = false;
+
+// What our own look-ups allocate is not the program's, and nobody's to refuse. It comes from the next allocator, which
+// has to be known by then.
+class Looking {
+ public:
+  Looking() {
+    home_of_next();
+    thread_state.resolving = true;
+  }
+  ~Looking() { thread_state.resolving = false; }
+  Looking(const Looking&) = delete;
+  Looking& operator=(const Looking&) = delete;
+
+ private:
+  const KeepErrno keep_errno_;
+};
 
 const void* home_of(const void* function) { return object_of(function).base; }
 
@@ -52,16 +69,27 @@ bool find_in(Operator& which, const char* path) {
 }  // namespace
 
 bool find_behind_us(Operator& which) {
-  const KeepErrno keep_errno;
+  const Looking looking;
   return keep(which, look_up(kNext, which.name));
+}
+
+// Calls that are under way have either operator at hand, so it is on probation once more: each call looks for itself
+// who counted it.
+void find_through_malloc(Operator& which) {
+  const Looking looking;
+  Operator theirs = {which.name, nullptr, Way::kVerbatim, 0};
+  if (which.next == nullptr || which.way == Way::kVerbatim || !find_in(theirs, "libstdc++.so.6")) return;
+  store(which.agreed, 0u);
+  store(which.way, Way::kProbation);
+  __atomic_store_n(&which.next, theirs.next, __ATOMIC_RELEASE);
 }
 
 void find_none_behind_us() { none_behind_us = true; }
 
 void* find_for_caller(Operator& which, void* otherwise, const void* caller) {
-  const KeepErrno keep_errno;
-  const bool found = (!none_behind_us && find_behind_us(which)) || find_in(which, object_of(caller).path) ||
-                     find_in(which, "libstdc++.so.6");
+  const Looking looking;
+  const bool found = (!none_behind_us && keep(which, look_up(kNext, which.name))) ||
+                     find_in(which, object_of(caller).path) || find_in(which, "libstdc++.so.6");
   if (!found) __atomic_store_n(&which.next, otherwise, __ATOMIC_RELEASE);
   return which.next;
 }

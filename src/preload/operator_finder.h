@@ -28,6 +28,9 @@ struct Operator {
 // Finds the operator that stands behind us, if there is one.
 bool find_behind_us(Operator& which);
 
+// Puts libstdc++'s operator, which calls malloc, in the place of one that an allocator brought; where it can be had.
+void find_through_malloc(Operator& which);
+
 // There is none of any form, so nobody has to look there again.
 void find_none_behind_us();
 

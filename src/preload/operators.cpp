@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "layout/bucket.h"
+#include "preload/limits.h"
 #include "preload/next.h"
 #include "preload/operator_finder.h"
 #include "preload/process.h"
@@ -147,9 +148,16 @@ __attribute__((constructor)) void find_operators() {
 #define HEAPSTER_NEW(name, parameters, otherwise, ...) find_behind_us(operators.name);
 #define HEAPSTER_DELETE(name, parameters, ...) find_behind_us(operators.name);
 #include "preload/operators.def"
+  if (may_refuse()) route_operators_through_malloc();
 }
 
 }  // namespace
+
+void route_operators_through_malloc() {
+#define HEAPSTER_NEW(name, parameters, otherwise, ...) find_through_malloc(operators.name);
+#define HEAPSTER_DELETE(name, parameters, ...) find_through_malloc(operators.name);
+#include "preload/operators.def"
+}
 
 }  // namespace heapster::preload
 

@@ -21,6 +21,7 @@
 #include "preload/early_arena.h"
 #include "preload/kernel.h"
 #include "preload/libc.h"
+#include "preload/limits.h"
 #include "preload/notes.h"
 #include "preload/objects.h"
 #include "preload/publish.h"
@@ -134,6 +135,7 @@ void become_child() {
   process.started = coarse_time_of_kernel();
   if (!build_segment(origin)) return;
   memcpy(segment.at<Cell>(kLiveAtForkOffset), baseline->cells, sizeof baseline->cells);
+  restart_limits();
   start_sampling();
   store(process.stage, Stage::kCounting);
   open_gate();
@@ -230,6 +232,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
   }
   remember_loaded();
   watch_ends();
+  start_limits();
   start_sampling();
   store(process.stage, Stage::kCounting);
   open_gate();

@@ -68,6 +68,10 @@ const heapster_interface_v1* find_interface(unsigned version, size_t stats_bytes
 // In a fork's child: nothing was reset.
 void forget_baseline();
 
+// From now on what an allocator's own operator new would serve comes from malloc, which may refuse it; where that
+// library stands in front of operator new, and libstdc++ is there to ask.
+void route_operators_through_malloc();
+
 // Whether the program's end has begun.
 bool ending();
 

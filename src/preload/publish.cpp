@@ -264,6 +264,14 @@ int64_t highest_live() {
   return recent > live ? recent : live;
 }
 
+int64_t live_bytes() { return sum_net() + segment.header()->at_fork.live_bytes; }
+
+int64_t most_live_bytes() {
+  if (__atomic_load_n(&gate.several, __ATOMIC_ACQUIRE) == 0) return live_bytes();
+  const auto shards = static_cast<int64_t>(load(slots_section().used));
+  return load(published().live) + segment.header()->at_fork.live_bytes + 2 * shards * kPublishBound;
+}
+
 Totals sum_totals() {
   Totals totals{};
   each_shard([&](const Shard& shard) {

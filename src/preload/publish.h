@@ -37,6 +37,12 @@ Totals sum_totals();
 // Live blocks by usable size, and what lived at the fork besides.
 void sum_live_cells(Cell (&cells)[kBuckets]);
 
+// Live bytes of the process, with what lived at the fork: true but for what threads are counting at this moment.
+int64_t live_bytes();
+
+// Not less than that, without a look at every shard; with room for a small block more in each thread.
+int64_t most_live_bytes();
+
 // In a fork's child: nothing was published yet, and no lock is held.
 void restart_publishing();
 

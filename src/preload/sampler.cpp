@@ -51,8 +51,12 @@ uint64_t cycles() {
 }
 #endif
 
+// Strict seccomp takes the processor's counter away, and the fine clock with it.
+bool may_look_at_counter() { return !load(process.silent); }
+
 uint64_t now() {
   constexpr uint64_t kLongEnough = 20'000'000;
+  if (!may_look_at_counter()) return since_start(coarse_time());
   const double rate = counter.nanoseconds_per_cycle;
   const uint64_t passed = cycles() - counter.first_cycles;
   if (rate != 0) return since_start(counter.first_time + static_cast<uint64_t>(static_cast<double>(passed) * rate));
@@ -63,7 +67,7 @@ uint64_t now() {
 }
 
 // Timing a call asks the clock twice: where every call is sampled, one in 64 is timed.
-bool to_be_timed(uint64_t random) { return mean > 4096 || (random & 63) == 0; }
+bool to_be_timed(uint64_t random) { return may_look_at_counter() && (mean > 4096 || (random & 63) == 0); }
 
 void count_latency(uint64_t (&histogram)[kLatencies], uint64_t& slowest, uint64_t nanoseconds) {
   uint64_t bucket = bucket_of(nanoseconds);
@@ -208,9 +212,21 @@ void* followed_realloc(void* block, size_t size) {
   return real_realloc(block, size);
 }
 
+// A limit may come to stand below us at this very moment; then it is what has to be in the table.
+void leave_the_table() {
+  auto* left_behind = load(real_malloc);
+  for (;;) {
+    __atomic_store_n(&next.malloc.found, left_behind, __ATOMIC_SEQ_CST);
+    auto* real = __atomic_load_n(&real_malloc, __ATOMIC_SEQ_CST);
+    if (real == left_behind) return;
+    left_behind = real;
+  }
+}
+
 // Stands in the table for one call, to time it.
 void* timed_malloc(size_t size) {
-  store(next.malloc.found, real_malloc);
+  leave_the_table();
+  if (!may_look_at_counter()) return real_malloc(size);
   const uint64_t before = fine_time();
   void* block = real_malloc(size);
   if (in_own_process()) {
@@ -248,6 +264,17 @@ void start_sampling() {
   mean = config.stacks;
   counter = {.first_cycles = cycles(), .first_time = fine_time(), .nanoseconds_per_cycle = 0};
   stand_in_the_table();
+}
+
+bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_realloc, Realloc our_realloc) {
+  if (real_free == nullptr) return false;
+  next_malloc = real_malloc;
+  next_realloc = real_realloc;
+  __atomic_store_n(&real_realloc, our_realloc, __ATOMIC_RELEASE);
+  __atomic_store_n(&real_malloc, our_malloc, __ATOMIC_SEQ_CST);
+  auto* in_table = next_malloc;  // unless a call is being timed, which puts ours there
+  __atomic_compare_exchange_n(&next.malloc.found, &in_table, our_malloc, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+  return true;
 }
 
 // The kernel's random bytes differ from process to process, and the clock from child to child.

@@ -6,12 +6,19 @@
 
 #pragma once
 
+#include <cstddef>
+
 #include "layout/segment.h"
 
 namespace heapster::preload {
 
 // At the start, and in a fork's child, which begins anew. Where there are no tables, nothing is sampled.
 void start_sampling();
+
+// Puts functions between sampling and the next allocator's, which it tells; false where nothing stands there.
+using Malloc = void* (*)(size_t);
+using Realloc = void* (*)(void*, size_t);
+bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_realloc, Realloc our_realloc);
 
 // A thread takes over a shard that nobody used before: draws its first distance.
 void seed_shard(Shard* shard, uint32_t index);

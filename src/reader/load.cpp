@@ -153,6 +153,9 @@ Result<Done> read_process(const Source& source, const Directory& directory, Proc
   process.life = life_in(header);
   const uint64_t last = header.ending.time != 0 ? header.ending.time : header.published.time;
   process.duration = static_cast<double>(last) / kNanoseconds;
+  process.limit = header.published.limit;
+  if (const uint64_t reached = header.published.limit_reached; reached != 0)
+    process.limit_reached = static_cast<double>(reached) / kNanoseconds;
   return read_texts(source, directory.texts, process);
 }
 

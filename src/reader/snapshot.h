@@ -29,7 +29,9 @@ struct Process {
   Identity identity{};
   Ending ending{};
   Life life = Life::kExited;
-  double duration = 0;  // seconds
+  double duration = 0;                  // seconds
+  uint64_t limit = 0;                   // of live bytes; 0: none
+  std::optional<double> limit_reached;  // in seconds since the start, where something was refused at a limit
   uint32_t slots_used = 0;
   uint32_t outer_pid = 0;  // of a live process in another PID namespace: its number in ours
   std::string executable;

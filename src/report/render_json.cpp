@@ -112,6 +112,8 @@ Json to_json(const reader::Process& process) {
           {"allocator", process.allocator},
           {"start_time", static_cast<double>(identity.started_epoch) / 1e9},
           {"duration", process.duration},
+          {"limit", process.limit != 0 ? Json(process.limit) : Json(nullptr)},
+          {"limit_reached", process.limit_reached ? Json(*process.limit_reached) : Json(nullptr)},
           {"start_ticks", identity.start_ticks},
           {"pid_namespace", identity.pid_namespace},
           {"boot_id", process.boot_id},

@@ -67,6 +67,7 @@ class Story {
     section.rows = {{"peak", sized(s.use.max), "", when},
                     {live_label(process_.life), sized(s.use.curr), "",
                      counted(s.live().count()) + (s.live().count().value() == 1 ? " block" : " blocks")}};
+    if (process_.limit != 0 || process_.limit_reached) section.rows.push_back(limit());
     if (process_.ending.max_rss_bytes > 0)
       section.rows.push_back({"maximum RSS", bytes_text(static_cast<int64_t>(process_.ending.max_rss_bytes)), "", ""});
     return section;
@@ -116,6 +117,12 @@ class Story {
   std::string rate(Number number, bool is_bytes) const {
     if (!number.known() || number.word() == 0 || process_.duration <= 0) return "";
     return rate_text(real(number) / process_.duration, is_bytes);
+  }
+
+  Row limit() const {
+    const std::string value = process_.limit != 0 ? bytes_text(static_cast<int64_t>(process_.limit)) : "none now";
+    return {"limit", value, "",
+            process_.limit_reached ? fmt::format("first reached at {}", seconds_text(*process_.limit_reached)) : ""};
   }
 
   static const char* live_label(reader::Life life) {

@@ -78,6 +78,8 @@ int main() {
   PUBLISHED(timeline_stamp);
   PUBLISHED(slots_owned);
   PUBLISHED(several);
+  PUBLISHED(limit);
+  PUBLISHED(limit_reached);
 #define FIELD_INFO(name) FIELD("FieldInfo", FieldInfo, name)
   FIELD_INFO(name);
   FIELD_INFO(kind);

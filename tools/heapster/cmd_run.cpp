@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "budget_options.h"
+#include "layout/failures.h"
 #include "layout/signals.h"
 #include "layout/sizes.h"
 #include "reader/executable.h"
@@ -32,6 +33,8 @@ struct Wishes {
   std::string output;
   std::string signal;
   std::string stacks;
+  std::string limit;
+  std::string fail;
   std::string label;
   std::string run_directory;
   std::string allocator;
@@ -55,6 +58,10 @@ void add_options(CLI::App& application, Wishes& wishes) {
   application.add_option("--signal", wishes.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
   application.add_flag("--stacks{512K}", wishes.stacks,
                        "sample stacks, one in so many bytes on average; 1: every allocation (HEAPSTER_STACKS)");
+  application.add_option("--limit", wishes.limit,
+                         "most live bytes of each process: allocations beyond fail (HEAPSTER_LIMIT)");
+  application.add_option("--fail", wishes.fail,
+                         "let allocations fail: every:N, nth:N, prob:P[,seed:N] or size>BYTES (HEAPSTER_FAIL)");
   application.add_flag("--no-follow", wishes.no_follow,
                        "do not measure children and exec'd programs (HEAPSTER_FOLLOW=0)");
   application.add_option("--label", wishes.label, "a name that the report carries along (HEAPSTER_LABEL)");
@@ -91,6 +98,13 @@ std::optional<reader::Error> refusal(const Wishes& wishes) {
   if (!wishes.stacks.empty() && parse_size(wishes.stacks) == 0) {
     return reader::Error{fmt::format("--stacks: '{}' is no size (a number, with K, M or G)", wishes.stacks)};
   }
+  if (!wishes.limit.empty() && (parse_size(wishes.limit) == 0 || parse_size(wishes.limit) > kMostLimit)) {
+    return reader::Error{fmt::format("--limit: '{}' is no size (a number, with K, M or G)", wishes.limit)};
+  }
+  if (!wishes.fail.empty() && parse_failures(wishes.fail).rule == Rule::kNone) {
+    return reader::Error{
+        fmt::format("--fail: '{}' is none of every:N, nth:N, prob:P[,seed:N], size>BYTES", wishes.fail)};
+  }
   if (!wishes.run_directory.empty() && wishes.run_directory[0] != '/') {
     return reader::Error{fmt::format("--run-dir: '{}' is not an absolute path", wishes.run_directory)};
   }
@@ -105,6 +119,8 @@ Environment environment_of(const Wishes& wishes, const std::string& preload) {
   set("HEAPSTER_OUT", wishes.output);
   set("HEAPSTER_SIGNAL", wishes.signal);
   set("HEAPSTER_STACKS", wishes.stacks);
+  set("HEAPSTER_LIMIT", wishes.limit);
+  set("HEAPSTER_FAIL", wishes.fail);
   set("HEAPSTER_LABEL", wishes.label);
   set("HEAPSTER_RUN_DIR", wishes.run_directory);
   if (wishes.no_follow) set("HEAPSTER_FOLLOW", "0");
