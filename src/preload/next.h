@@ -49,6 +49,13 @@ struct NextFunctions {
 
 HEAPSTER_LOCAL extern constinit NextFunctions next;
 
+// Which of the aligned family the next allocator lacks, so that another object's are found behind it: their blocks are
+// not its own, and must not be shown to it.
+struct BorrowedFunctions {
+  bool memalign, aligned_alloc, posix_memalign, valloc, pvalloc;
+};
+HEAPSTER_LOCAL extern constinit BorrowedFunctions borrowed;
+
 // Usable bytes of a block, by the next allocator's own word; 0 where it has none.
 size_t usable_size(void* block);
 

@@ -108,5 +108,18 @@ TEST(Calls, SizesFallIntoPowerOfTwoBuckets) {
   EXPECT_EQ(beyond["live_count"], 1001);
 }
 
+// jemalloc has no pvalloc; libc's serves, and its block must not be shown to jemalloc.
+TEST(Calls, WhatTheAllocatorLacksIsPassedOnUncounted) {
+  const Sandbox sandbox;
+  Variables variables = sandbox.measured();
+  variables["LD_PRELOAD"] += ":libjemalloc.so.2";
+  const Ended ended = sandbox.run({kSubject, "whole-pages"}, variables);
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_EQ(ended.signal, 0);
+  const auto snapshot = sandbox.snapshot();
+  EXPECT_TRUE(has_note(snapshot, "borrowed_aligned"));
+  EXPECT_EQ(allocated_in_bucket_of(snapshot, 60'000), 0);
+}
+
 }  // namespace
 }  // namespace heapster::test

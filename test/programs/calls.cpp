@@ -43,6 +43,9 @@ int each_call(int, char**) {
   return 0;
 }
 
+// Not freed: over an allocator that lacks pvalloc, the block is libc's.
+int whole_pages(int, char**) { return keep(pvalloc(60'000)) == nullptr; }
+
 int frees(int, char**) {
   for (int i = 0; i < 5; ++i) free(nullptr);
   void* block = keep(malloc(100));
@@ -160,8 +163,9 @@ int sizes(int, char**) {
 
 }  // namespace
 
-const Entry kCalls[] = {{"nothing", nothing},     {"each-call", each_call}, {"frees", frees},
-                        {"failures", failures},   {"reallocs", reallocs},   {"peak", peak},
-                        {"temporary", temporary}, {"sizes", sizes},         {nullptr, nullptr}};
+const Entry kCalls[] = {
+    {"nothing", nothing},   {"each-call", each_call}, {"frees", frees}, {"whole-pages", whole_pages},
+    {"failures", failures}, {"reallocs", reallocs},   {"peak", peak},   {"temporary", temporary},
+    {"sizes", sizes},       {nullptr, nullptr}};
 
 }  // namespace scenario
