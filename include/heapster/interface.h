@@ -59,7 +59,7 @@ typedef struct heapster_interface_v1 {
   uint64_t (*remaining)(void);
   void (*arena_asked)(heapster_arena_handle* arena, int64_t bytes);
   void (*arena_upstream)(heapster_arena_handle* arena, int64_t bytes);
-  void (*arena_reset)(heapster_arena_handle* arena);
+  void (*arena_reset)(heapster_arena_handle* arena, uint64_t blocks, uint64_t bytes);
 } heapster_interface_v1;
 
 #define HEAPSTER_INTERFACE_VERSION 1u
