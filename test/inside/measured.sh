@@ -8,4 +8,4 @@ preload=$1
 shift
 run_directory=$(mktemp -d -p /dev/shm heapster-inside.XXXXXX)
 trap 'rm -rf "$run_directory"' EXIT
-env LD_PRELOAD="$preload" HEAPSTER_OUT=none HEAPSTER_RUN_DIR="$run_directory" "$@"
+env -u HEAPSTER_STACKS LD_PRELOAD="$preload" HEAPSTER_OUT=none HEAPSTER_RUN_DIR="$run_directory" "$@"
