@@ -17,6 +17,9 @@
 #include <heapster/memory_resource.hpp>
 #include <list>
 #include <map>
+#include <memory>
+#include <memory_resource>
+#include <scoped_allocator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -333,6 +336,23 @@ TEST(Allocator, KeepsAccountOfAnyContainer) {
   }
   expect_asked(account.stats(), asked);
   EXPECT_EQ(account.outstanding(), 0);
+}
+
+// What is made through it reaches the wrapped allocator: a scoped one hands itself to what it holds.
+TEST(Allocator, ReachesWhatContainersHold) {
+  heapster::arena_account account{"held"};
+  using Text = std::basic_string<char, std::char_traits<char>, heapster::tracked_allocator<char>>;
+  std::vector<Text, std::scoped_allocator_adaptor<heapster::tracked_allocator<Text>>> texts(account);
+  texts.emplace_back(100, 'x');
+  EXPECT_EQ(&texts[0].get_allocator().account(), &account);
+  EXPECT_EQ(account.stats().alloc_count, 2);
+
+  Witness resource;
+  using Polymorphic = heapster::tracked_allocator<bool, std::pmr::polymorphic_allocator<bool>>;
+  heapster::arena_account bits_account{"bits"};
+  const std::vector<bool, Polymorphic> bits(1000, true, Polymorphic(bits_account, &resource));
+  EXPECT_EQ(resource.asked.count, 1);
+  expect_asked(bits_account.stats(), resource.asked);
 }
 
 TEST(Allocator, IsEqualWhereBothAre) {
