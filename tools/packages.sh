@@ -13,7 +13,7 @@ packages_for() {
       echo libprotozero-dev zlib1g-dev
       ;;
     test)
-      echo libgtest-dev libgmock-dev pkg-config clang libclang-rt-14-dev
+      echo libgtest-dev libgmock-dev libbenchmark-dev catch2 doctest-dev pkg-config clang libclang-rt-14-dev
       echo valgrind libc-devtools prometheus perl python3 sqlite3 make procps jq gdb binutils util-linux libdebuginfod1
       echo libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 redis-server redis-tools rustc
       echo fakeroot libeatmydata1 faketime libunwind-dev default-jdk-headless

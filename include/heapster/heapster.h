@@ -156,10 +156,11 @@ static inline void heapster_arena_upstream(heapster_arena_handle* arena, int64_t
   const heapster_interface_v1* interface = heapster_find();
   if (interface != NULL) interface->arena_upstream(arena, bytes);
 }
-/* The arena was emptied at once: all that was asked of it is given back. */
-static inline void heapster_arena_reset(heapster_arena_handle* arena) {
+/* The arena was emptied at once: what is still there of what was asked of it is given back, so many blocks of so many
+ * bytes. Other arenas of that name keep what they have. */
+static inline void heapster_arena_reset(heapster_arena_handle* arena, uint64_t blocks, uint64_t bytes) {
   const heapster_interface_v1* interface = heapster_find();
-  if (interface != NULL) interface->arena_reset(arena);
+  if (interface != NULL) interface->arena_reset(arena, blocks, bytes);
 }
 
 #ifdef __cplusplus

@@ -60,7 +60,7 @@ typedef struct heapster_interface_v1 {
   uint64_t (*remaining)(void);
   void (*arena_asked)(heapster_arena_handle* arena, int64_t bytes);
   void (*arena_upstream)(heapster_arena_handle* arena, int64_t bytes);
-  void (*arena_reset)(heapster_arena_handle* arena);
+  void (*arena_reset)(heapster_arena_handle* arena, uint64_t blocks, uint64_t bytes);
   /* For languages that do not know the members: a figure that is no histogram, by its name. 0 where there is none. */
   int (*figure)(const heapster_stats* of, const char* name, double* value);
 } heapster_interface_v1;

@@ -99,12 +99,12 @@ void arena_upstream(heapster_arena_handle& arena, int64_t bytes) {
   raise_to(entry->upstream_max, now);
 }
 
-void arena_reset(heapster_arena_handle& arena) {
+void arena_reset(heapster_arena_handle& arena, uint64_t blocks, uint64_t bytes) {
   heapster_arena* entry = entry_of(arena);
   if (entry == nullptr) return;
-  const uint64_t held = __atomic_exchange_n(&entry->use_curr, uint64_t{0}, __ATOMIC_RELAXED);
-  Together::add(entry->dealloc_count, load(entry->alloc_count) - load(entry->dealloc_count));
-  Together::add(entry->dealloc_sum, held);
+  Together::add(entry->use_curr, -bytes);
+  Together::add(entry->dealloc_count, blocks);
+  Together::add(entry->dealloc_sum, bytes);
   Together::add(entry->reset_count, uint64_t{1});
 }
 

@@ -35,7 +35,7 @@ constexpr int kEinval = 22;
 constexpr int kEnomem = 12;
 
 HEAPSTER_COLD void* not_counted(void* block) {
-  heapster::preload::raise(heapster::preload::Note::k_borrowed_aligned);
+  heapster::preload::raise(heapster::Note::k_borrowed_aligned);
   return block;
 }
 

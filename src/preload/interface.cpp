@@ -278,8 +278,8 @@ constexpr heapster_interface_v1 kInterface = {
           if (ready()) arena_upstream(*arena, bytes);
         },
     .arena_reset =
-        [](heapster_arena_handle* arena) {
-          if (ready()) arena_reset(*arena);
+        [](heapster_arena_handle* arena, uint64_t blocks, uint64_t bytes) {
+          if (ready()) arena_reset(*arena, blocks, bytes);
         },
     .figure = [](const heapster_stats* of, const char* name, double* value) -> int {
       return find_figure(*of, name, *value);
