@@ -40,8 +40,7 @@ HEAPSTER_COLD void* not_counted(void* block) {
 }
 
 // A NULL from the aligned family is a failure or a refusal; errno tells, and is only looked at then.
-void* record_aligned(bool is_borrowed, void* block, size_t size) {
-  if (HEAPSTER_UNLIKELY(is_borrowed)) return not_counted(block);
+void* record_aligned(void* block, size_t size) {
   if (HEAPSTER_LIKELY(block != nullptr)) return record_alloc(block, size);
   aligned_failed(*__errno_location() == kEinval);
   return nullptr;
@@ -94,19 +93,15 @@ HEAPSTER_EXPORT void* reallocarray(void* block, size_t count, size_t size) {
 }
 
 HEAPSTER_EXPORT void* memalign(size_t alignment, size_t size) {
-  return record_aligned(borrowed.memalign, next.memalign(alignment, size), size);
+  return record_aligned(next.memalign(alignment, size), size);
 }
 
 HEAPSTER_EXPORT void* aligned_alloc(size_t alignment, size_t size) {
-  return record_aligned(borrowed.aligned_alloc, next.aligned_alloc(alignment, size), size);
+  return record_aligned(next.aligned_alloc(alignment, size), size);
 }
 
 HEAPSTER_EXPORT int posix_memalign(void** block, size_t alignment, size_t size) {
   const int result = next.posix_memalign(block, alignment, size);
-  if (HEAPSTER_UNLIKELY(borrowed.posix_memalign)) {
-    not_counted(nullptr);
-    return result;
-  }
   if (HEAPSTER_LIKELY(result == 0)) {
     if (*block != nullptr) record_alloc(*block, size);  // for size 0 some allocators give NULL
   } else {
@@ -115,9 +110,15 @@ HEAPSTER_EXPORT int posix_memalign(void** block, size_t alignment, size_t size) 
   return result;
 }
 
-HEAPSTER_EXPORT void* valloc(size_t size) { return record_aligned(borrowed.valloc, next.valloc(size), size); }
+HEAPSTER_EXPORT void* valloc(size_t size) {
+  void* block = next.valloc(size);
+  return HEAPSTER_UNLIKELY(borrowed.valloc) ? not_counted(block) : record_aligned(block, size);
+}
 
-HEAPSTER_EXPORT void* pvalloc(size_t size) { return record_aligned(borrowed.pvalloc, next.pvalloc(size), size); }
+HEAPSTER_EXPORT void* pvalloc(size_t size) {
+  void* block = next.pvalloc(size);
+  return HEAPSTER_UNLIKELY(borrowed.pvalloc) ? not_counted(block) : record_aligned(block, size);
+}
 
 HEAPSTER_EXPORT void free_sized(void* block, size_t) { free(block); }
 

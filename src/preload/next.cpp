@@ -183,10 +183,7 @@ NextFacts inspect_next() {
                   same_object(home, address(next.realloc.found)) &&
                   same_object(home, address(next.posix_memalign.found));
   if (!facts.is_libc) {
-    borrowed = {.memalign = !same_object(home, address(next.memalign.found)),
-                .aligned_alloc = !same_object(home, address(next.aligned_alloc.found)),
-                .posix_memalign = !same_object(home, address(next.posix_memalign.found)),
-                .valloc = !same_object(home, address(next.valloc.found)),
+    borrowed = {.valloc = !same_object(home, address(next.valloc.found)),
                 .pvalloc = !same_object(home, address(next.pvalloc.found))};
     const void* operator_new = dlsym(kNext, "_Znwm");
     if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up

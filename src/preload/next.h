@@ -49,10 +49,11 @@ struct NextFunctions {
 
 HEAPSTER_LOCAL extern constinit NextFunctions next;
 
-// Which of the aligned family the next allocator lacks, so that another object's are found behind it: their blocks are
-// not its own, and must not be shown to it.
+// Which of the obsolete functions the next allocator lacks (jemalloc has no pvalloc), so that libc's are found behind
+// it: their blocks are not its own, and must not be shown to it. Of the others this is not assumed: a shim that has
+// malloc alone, and passes it on, may leave them to the same allocator.
 struct BorrowedFunctions {
-  bool memalign, aligned_alloc, posix_memalign, valloc, pvalloc;
+  bool valloc, pvalloc;
 };
 HEAPSTER_LOCAL extern constinit BorrowedFunctions borrowed;
 
