@@ -20,6 +20,14 @@ import bench_report
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ROOT / "build/bench"
 WORKLOADS = [(name, threads) for name in ("pair", "mixed", "realloc") for threads in (1, 2, 8)]
+WORKLOADS += [("scope", 1), ("stats", 1)]  # of the interface: they are nothing to who is not heapster
+JEMALLOCS = ("jemalloc", "jemalloc, profiler")
+
+
+def takes_part(subject, workload, threads):
+    if workload in ("scope", "stats"):
+        return subject in ("bare", "heapster")
+    return subject not in JEMALLOCS or (workload, threads) == ("mixed", 1)
 
 # Each takes about 0.4 s: long against start-up, short enough for the two runs of a pair to meet the same machine.
 GIVEN = ROOT / "test/bench/programs"
@@ -56,6 +64,9 @@ class Bench:
                                {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "512K"}),
             "heapster, 1": (self.options.heapster / "libheapster.so", {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "1"}),
         }
+        # Another allocator, for what its own profiler costs it at the same distance between samples.
+        jemalloc = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/libjemalloc.so.2")
+        libraries |= zip(JEMALLOCS, ((jemalloc, {}), (jemalloc, {"MALLOC_CONF": "prof:true,lg_prof_sample:19"})))
         found = {"bare": {}}
         for name, (library, more) in libraries.items():
             if library.exists():
@@ -115,11 +126,13 @@ def run_workload(bench, subject, name, threads):
 def measure_workloads(bench):
     """(workload, threads) -> subject -> one list of figures per turn, empty where the run failed."""
     cells = [cell for cell in WORKLOADS if bench.wants(cell[0])]
-    samples = {cell: {subject: [] for subject in bench.subjects} for cell in cells}
+    samples = {cell: {subject: [] for subject in bench.subjects if takes_part(subject, *cell)} for cell in cells}
     for turn in range(bench.options.rounds if cells else 0):
         order = list(bench.subjects)[:: 1 if turn % 2 == 0 else -1]
         for name, threads in cells:
             for subject in order:
+                if not takes_part(subject, name, threads):
+                    continue
                 progress(f"round {turn + 1}/{bench.options.rounds}: {name}, {threads} threads, {subject}")
                 samples[name, threads][subject].append(run_workload(bench, subject, name, threads))
     if bench.rounds_apart:
@@ -223,7 +236,7 @@ def parse_options():
     parser = argparse.ArgumentParser(prog="tools/bench.sh", description="Measures what heapster costs.")
     parser.add_argument("--quick", action="store_true", help="few rounds, about a minute: for a first look only")
     parser.add_argument("--rounds", type=int, help="processes per workload, thread count and subject (15)")
-    parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, startup, memory, cli, perl, "
+    parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, scope, stats, startup, memory, cli, perl, "
                         "sqlite3, cc1plus, python3: those that match")
     parser.add_argument("--heapster", metavar="DIR", help="measure this build instead of making build/release; or none")
     parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md")

@@ -16,7 +16,8 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OPERATIONS = {"pair": "malloc(64) + free", "mixed": "mixed sizes, 64 live", "realloc": "realloc 16 B to 64 KiB"}
+OPERATIONS = {"pair": "malloc(64) + free", "mixed": "mixed sizes, 64 live", "realloc": "realloc 16 B to 64 KiB",
+              "scope": "scope entered + left", "stats": "stats() read"}
 
 
 def summary(values):
@@ -156,12 +157,19 @@ class Report:
             sure = "" if high <= limit or low > limit else ", too noisy to say"
             rows += [(f"{name}: user time added, median of pairs", limit, figures and figures["user_added"], "%",
                       f"{low:+.1f} … {high:+.1f} % (95 %){sure}" if figures else "")]
+        rows += [(f"{OPERATIONS['scope']}, from inside", 15, self.best(("scope", 1), "heapster"), "ns",
+                  f"without heapster {unit(self.best(('scope', 1), 'bare'), 'ns')}"),
+                 (f"{OPERATIONS['stats']}, from inside, 1 thread", 2000, self.best(("stats", 1), "heapster"), "ns", "")]
         armed = {cell: (self.best(cell, "heapster, 512K"), self.best(cell, "heapster"))
                  for cell in (("pair", 1), ("mixed", 1))}
-        for cell, limit in ((("pair", 1), 0.6), (("mixed", 1), 2)):
+        theirs = [self.best(("mixed", 1), name) for name in ("jemalloc, profiler", "jemalloc")]
+        profiler = None if None in theirs else theirs[0] - theirs[1]
+        for cell, limit in ((("pair", 1), 0.6), (("mixed", 1), profiler)):
             with_stacks, without = armed[cell]
-            rows += [(f"{OPERATIONS[cell[0]]}: stacks of one in 512 KiB, over counting alone, 1 thread", limit,
-                      None if with_stacks is None or without is None else with_stacks - without, "ns", "")]
+            rows += [(f"{OPERATIONS[cell[0]]}: stacks of one in 512 KiB, over counting alone, 1 thread",
+                      None if limit is None else round(limit, 1),
+                      None if with_stacks is None or without is None or limit is None else with_stacks - without, "ns",
+                      "the limit is what jemalloc's profiler adds to jemalloc" if cell[0] == "mixed" else "")]
         for threads, limit in ((1, 50), (2, 25)):
             every, theirs = self.best(("pair", threads), "heapster, 1"), self.best(("pair", threads), "heaptrack")
             rows += [(f"{OPERATIONS['pair']}: every stack, as share of heaptrack's cost, {plural(threads)}", limit,
@@ -232,7 +240,7 @@ class Report:
         return [(title, text, table(header, rows)) for title, text, header, rows in found if rows]
 
     def targets_table(self):
-        rows = [[what, f"≤ {limit} {name}", "not measured" if figure is None else unit(figure, name),
+        rows = [[what, "–" if limit is None else f"≤ {limit} {name}", "not measured" if figure is None else unit(figure, name),
                  "–" if figure is None else "met" if figure <= limit else "NOT MET", besides]
                 for what, limit, figure, name, besides in self.targets()]
         return table(["target", "limit", "measured", "verdict", "besides"], rows)
@@ -280,6 +288,8 @@ class Report:
                   "- **libmemusage**: glibc's own, its report thrown away.",
                   "- **heaptrack**: its preload writing to /dev/null, without its interpreter.",
                   "- **heapster**: without a snapshot at exit, unless said otherwise.",
+                  "- **jemalloc** and **jemalloc, profiler**: that allocator, and the same with its own sampling of one "
+                  "block in 512 KiB; for comparison with heapster, 512K.",
                   "- **heapster, 512K** and **heapster, 1**: with stacks of one block in 512 KiB on average, and of "
                   "every block (HEAPSTER_STACKS).", "",
                   *[f"- note: {note}" for note in self.notes]]

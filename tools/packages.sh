@@ -10,7 +10,7 @@ packages_for() {
   case "$1" in
     build)
       echo g++ cmake ninja-build libfmt-dev libcli11-dev nlohmann-json3-dev libelf-dev libdw-dev libiberty-dev
-      echo libprotozero-dev zlib1g-dev
+      echo libprotozero-dev zlib1g-dev systemtap-sdt-dev
       ;;
     test)
       echo libgtest-dev libgmock-dev libbenchmark-dev catch2 doctest-dev pkg-config clang libclang-rt-14-dev
@@ -19,7 +19,7 @@ packages_for() {
       echo fakeroot libeatmydata1 faketime libunwind-dev default-jdk-headless
       echo golang-go google-perftools chromium nodejs
       ;;
-    bench) echo libbenchmark-dev libc-devtools heaptrack perl python3 sqlite3 util-linux ;;
+    bench) echo libbenchmark-dev libc-devtools heaptrack libjemalloc2 perl python3 sqlite3 util-linux ;;
     compat)
       echo bash dash coreutils findutils git make apt man-db groff-base file openssh-client openssh-server
       echo perl python3 g++ libpython3-dev nodejs openjdk-17-jdk-headless rustc gcc clang sqlite3

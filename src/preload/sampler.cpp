@@ -17,6 +17,7 @@
 #include "preload/notes.h"
 #include "preload/own_stack.h"
 #include "preload/poisson.h"
+#include "preload/probes.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
 #include "preload/sample_index.h"
@@ -144,6 +145,7 @@ bool in_own_process() { return load(gate.any) != 0; }
 bool end_sample(void* block) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
   if (place == kNoPlace) return false;
+  tell_free(block);
   add_free(stacks.sample(place), block);
   stacks.give_sample(place);
   return true;
@@ -184,8 +186,9 @@ void reweigh(Sample& sample, uint64_t bytes) {
 }
 
 void follow(uint32_t place, void* block) {
-  store(stacks.sample(place).pointer, reinterpret_cast<uint64_t>(block));
-  if (enter_sample(block, place)) return;
+  Sample& sample = stacks.sample(place);
+  store(sample.pointer, reinterpret_cast<uint64_t>(block));
+  if (enter_sample(block, place)) return tell_alloc(block, sample.bytes, sample.weight_bytes);
   Together::add(stacks.sampling().samples_dropped, uint64_t{1});
   add_free(stacks.sample(place), nullptr);
   stacks.give_sample(place);
@@ -193,6 +196,7 @@ void follow(uint32_t place, void* block) {
 
 HEAPSTER_COLD void* realloc_sampled(void* block, size_t size) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
+  if (place != kNoPlace) tell_free(block);  // and told anew, as it comes out
   void* now = real_realloc(block, size);
   if (place == kNoPlace) return now;
   if (now != nullptr) {

@@ -164,8 +164,8 @@ class Sorter {
 
   std::vector<Thread> threads() {
     for (const auto& [tid, share] : inside_) {
-      const auto owner = std::find_if(threads_.begin(), threads_.end(), [&](const Thread& t) { return t.tid == tid; });
-      if (owner != threads_.end()) add_share(owner->stats, share);
+      for (Thread& thread : threads_)
+        if (thread.tid == tid) add_share(thread.stats, share);
     }
     return std::move(threads_);
   }

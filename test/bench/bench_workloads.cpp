@@ -40,6 +40,8 @@
 #include <thread>
 #include <vector>
 
+#include "heapster/heapster.hpp"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -99,13 +101,28 @@ void run_realloc(uint64_t operations) {
   }
 }
 
+// One operation: a scope is entered and left.
+void run_scope(uint64_t operations) {
+  for (uint64_t i = 0; i < operations; ++i) const heapster::scope scope{"parse"};
+}
+
+// One operation: the process's figures are read.
+void run_stats(uint64_t operations) {
+  heapster_stats stats;
+  for (uint64_t i = 0; i < operations; ++i) {
+    heapster_read(&stats);
+    kept(&stats);
+  }
+}
+
 struct Workload {
   const char* name;
   void (*run)(uint64_t operations);
 };
 
 constexpr std::array workloads = {Workload{"pair", run_pairs}, Workload{"mixed", run_mixed},
-                                  Workload{"realloc", run_realloc}};
+                                  Workload{"realloc", run_realloc}, Workload{"scope", run_scope},
+                                  Workload{"stats", run_stats}};
 
 struct Span {
   Clock::time_point start;
