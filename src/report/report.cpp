@@ -115,7 +115,9 @@ class Story {
   }
 
   std::string rate(Number number, bool is_bytes) const {
-    if (!number.known() || number.word() == 0 || process_.duration <= 0) return "";
+    // The writer's clock goes in ticks of some milliseconds; of what lasted none, there is no rate.
+    constexpr double kTick = 0.001;
+    if (!number.known() || number.word() == 0 || process_.duration < kTick) return "";
     return rate_text(real(number) / process_.duration, is_bytes);
   }
 
