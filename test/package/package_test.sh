@@ -30,12 +30,19 @@ usr/bin/heapster show heapster.perl.*.heap >/dev/null
 cat >"$root/program.cpp" <<'EOF'
 #include <cstdlib>
 #include <heapster/heapster.hpp>
+#include <heapster/memory_resource.hpp>
+#include <heapster/memory_usage.hpp>
+#include <vector>
 int main() {
   void* block = nullptr;
   const auto measured = heapster::measure_thread([&] { block = std::malloc(123); });
   const bool right = heapster::active() && measured.stats.alloc_sum == 123;
   std::free(block);
-  return right ? 0 : 1;
+  std::vector<int> numbers;
+  numbers.reserve(100);
+  heapster::tracked_arena<std::pmr::monotonic_buffer_resource> arena{"frame"};
+  std::pmr::vector<int> others(100, &arena);
+  return right && heapster::dynamic_usage(numbers) == 400 && others.size() == 100 ? 0 : 1;
 }
 EOF
 cat >"$root/CMakeLists.txt" <<'EOF'
