@@ -120,7 +120,7 @@ static inline int64_t heapster_end_peak(int64_t before) {
  * around it, and the report says so. */
 static inline uint64_t heapster_enter(const char* name) {
   const heapster_interface_v1* interface = heapster_find();
-  return interface != NULL ? interface->enter(name, strlen(name)) : 0;
+  return interface != NULL ? interface->enter(name, __builtin_strlen(name)) : 0;
 }
 
 /* Back to the scope that the thread was in before. To be called by the same thread; scopes in between are left, too. */

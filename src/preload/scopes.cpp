@@ -22,6 +22,7 @@ namespace {
 
 struct ScopeEntry {
   uint64_t hash;  // of the scope around it and the name; written last
+  uint64_t rest;  // the name's last bytes, fewer than eight
   uint32_t name_at;
   uint32_t name_bytes;
   char path[kScopePathBytes];
@@ -36,8 +37,13 @@ struct Name {
   size_t bytes;
 };
 
+struct Key {
+  uint64_t hash;
+  uint64_t rest;
+};
+
 // The last bytes of a name, fewer than eight, as a number.
-uint64_t rest_of(const char* text, size_t bytes) {
+HEAPSTER_HOT uint64_t rest_of(const char* text, size_t bytes) {
   if (bytes >= 4) {
     uint32_t first;
     uint32_t last;
@@ -50,7 +56,7 @@ uint64_t rest_of(const char* text, size_t bytes) {
   return at(0) << 16 | at(bytes / 2) << 8 | at(bytes - 1);
 }
 
-uint64_t hash_of(uint32_t around, Name name) {
+HEAPSTER_HOT Key key_of(uint32_t around, Name name) {
   constexpr uint64_t kSpread = 0x9e3779b97f4a7c15;
   uint64_t hash = (uint64_t{around} << 32 | name.bytes) + kSpread;
   for (; name.bytes >= 8; name.text += 8, name.bytes -= 8) {
@@ -58,13 +64,14 @@ uint64_t hash_of(uint32_t around, Name name) {
     memcpy(&word, name.text, 8);
     hash = (hash ^ word) * kSpread;
   }
-  hash = (hash ^ rest_of(name.text, name.bytes)) * kSpread;
+  const uint64_t rest = rest_of(name.text, name.bytes);
+  hash = (hash ^ rest) * kSpread;
   hash ^= hash >> 32;
-  return hash == 0 ? 1 : hash;
+  return {hash == 0 ? 1 : hash, rest};
 }
 
-bool is_named(const ScopeEntry& entry, Name name) {
-  if (entry.name_bytes != name.bytes) return false;
+HEAPSTER_HOT bool is_named(const ScopeEntry& entry, Name name, uint64_t rest) {
+  if (entry.name_bytes != name.bytes || entry.rest != rest) return false;
   const char* own = entry.path + entry.name_at;
   for (; name.bytes >= 8; own += 8, name.text += 8, name.bytes -= 8) {
     uint64_t words[2];
@@ -72,7 +79,7 @@ bool is_named(const ScopeEntry& entry, Name name) {
     memcpy(&words[1], name.text, 8);
     if (words[0] != words[1]) return false;
   }
-  return rest_of(own, name.bytes) == rest_of(name.text, name.bytes);
+  return true;
 }
 
 // Fills an entry; false where the path is too long.
@@ -97,14 +104,15 @@ uint32_t take_entry() {
   return taken;
 }
 
-HEAPSTER_COLD uint32_t add_scope(uint32_t around, Name name, uint64_t hash) {
+HEAPSTER_COLD uint32_t add_scope(uint32_t around, Name name, Key key) {
   ScopeEntry trial{};
   if (!describe(trial, around, name)) return 0;
+  trial.rest = key.rest;
   const uint32_t fresh = take_entry();
   if (fresh == 0) return 0;
   memcpy(&scopes[fresh], &trial, sizeof trial);
-  __atomic_store_n(&scopes[fresh].hash, hash, __ATOMIC_RELEASE);
-  for (uint64_t at = hash;; ++at) {
+  __atomic_store_n(&scopes[fresh].hash, key.hash, __ATOMIC_RELEASE);
+  for (uint64_t at = key.hash;; ++at) {
     uint32_t none = 0;
     if (__atomic_compare_exchange_n(&index_of[at % kIndexEntries], &none, fresh, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_RELAXED)) {
@@ -115,12 +123,12 @@ HEAPSTER_COLD uint32_t add_scope(uint32_t around, Name name, uint64_t hash) {
 
 // A scope's number inside the one around it; 0 where it cannot be had.
 uint32_t find_scope(uint32_t around, Name name) {
-  const uint64_t hash = hash_of(around, name);
-  for (uint64_t at = hash;; ++at) {
+  const Key key = key_of(around, name);
+  for (uint64_t at = key.hash;; ++at) {
     const uint32_t found = __atomic_load_n(&index_of[at % kIndexEntries], __ATOMIC_ACQUIRE);
-    if (found == 0) return add_scope(around, name, hash);
+    if (found == 0) return add_scope(around, name, key);
     const ScopeEntry& entry = scopes[found];
-    if (__atomic_load_n(&entry.hash, __ATOMIC_ACQUIRE) == hash && is_named(entry, name)) return found;
+    if (__atomic_load_n(&entry.hash, __ATOMIC_ACQUIRE) == key.hash && is_named(entry, name, key.rest)) return found;
   }
 }
 
@@ -145,7 +153,7 @@ uint64_t token_of(const Shard* shard) { return uint64_t{process.pid} << 32 | (sh
 
 Shard* shard_for(uint32_t scope) {
   const uint32_t slot = home_shard().scope_slots[scope];
-  if (HEAPSTER_LIKELY(slot != 0)) return &segment.slot(slot - 1)->now;
+  if (HEAPSTER_LIKELY(slot != 0)) return &segment.known_slot(slot - 1).now;
   return claim_scope(scope, scopes[scope].path);
 }
 
@@ -173,7 +181,7 @@ void leave_scope(uint64_t before) {
   Shard* current = own_shard();
   if (current == nullptr || before >> 32 != process.pid) return;
   const auto place = static_cast<uint32_t>(before) - 1;
-  Slot* slot = place < slots_section().used ? segment.slot(place) : nullptr;
+  Slot* slot = place < kMaxSlots ? segment.slot(place) : nullptr;
   if (slot == nullptr || &slot->now == current || load(slot->now.tid) != load(current->tid)) return;
   switch_to(current, &slot->now);
 }

@@ -15,6 +15,8 @@
 #include <cstdint>
 
 #include "layout/segment.h"
+#include "preload/attributes.h"
+#include "preload/words.h"
 
 namespace heapster::preload {
 
@@ -43,6 +45,8 @@ class SegmentMemory {
   }
   bool is_file() const { return is_file_; }
 
+  // A slot that somebody owns, and that is mapped therefore.
+  Slot& known_slot(uint32_t index) const;
   // The slot, or null where it is not mapped.
   Slot* slot(uint32_t index) const;
   // Makes a slot's `now` (or `before`) part safe to touch; false where that cannot be.
@@ -66,6 +70,12 @@ class SegmentMemory {
   char* chunks_[kChunks] = {};
 };
 
-extern constinit SegmentMemory segment;
+inline Slot& SegmentMemory::known_slot(uint32_t index) const {
+  if (index < kFirstSlots) return reinterpret_cast<Slot*>(base_ + kSlotsOffset)[index];
+  const uint32_t beyond = index - kFirstSlots;
+  return reinterpret_cast<Slot*>(load(chunks_[beyond / kChunkSlots]))[beyond % kChunkSlots];
+}
+
+HEAPSTER_LOCAL extern constinit SegmentMemory segment;
 
 }  // namespace heapster::preload

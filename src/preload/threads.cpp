@@ -200,8 +200,6 @@ Shard* claim_scope(uint32_t scope, const char* path) {
   return shard;
 }
 
-Shard& home_shard() { return segment.slot(thread_state.slot)->now; }
-
 void gather_early() {
   Shard* to = own_shard();
   if (to == nullptr || !load(early_used)) return;

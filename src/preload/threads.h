@@ -11,6 +11,7 @@
 
 #include "layout/segment.h"
 #include "preload/recorder.h"
+#include "preload/segment_memory.h"
 
 namespace heapster::preload {
 
@@ -31,7 +32,7 @@ struct Target {
 Target claim_target();
 
 // The shard that an owning thread writes to outside any scope.
-Shard& home_shard();
+inline Shard& home_shard() { return segment.known_slot(thread_state.slot).now; }
 
 // Makes the calling thread own a shard for a scope, too; null where none is to be had.
 Shard* claim_scope(uint32_t scope, const char* path);
