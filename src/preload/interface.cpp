@@ -126,18 +126,10 @@ void finish(heapster_stats& into, const Counted& s) {
   into.use_change = s.usable.bytes() - s.dealloc.bytes() + s.live_shift.bytes();
 }
 
-template <typename Visit>
-void each_used_shard(Visit visit) {
-  const auto used = static_cast<uint32_t>(load(slots_section().used));
-  for (uint32_t i = 0; i < used; ++i) {
-    if (const Slot* slot = segment.slot(i)) visit(slot->now);
-  }
-}
-
 void read_process(heapster_stats* into) {
   memset(into, 0, sizeof *into);
   Counted s;
-  each_used_shard([&](const Shard& shard) {
+  each_shard([&](const Shard& shard) {
     add_shard(*into, s, shard, Way::kAdd);
     add_living(*into, s, shard);
   });
@@ -179,7 +171,7 @@ void reset() {
   if (!lock) return;  // another thread resets, now
   Shard& fresh = baselines.shards[baselines.last == &baselines.shards[0]];
   memset(&fresh, 0, sizeof fresh);
-  each_used_shard([&](const Shard& shard) {
+  each_shard([&](const Shard& shard) {
     for (uint32_t i = 0; i < kBuckets; ++i) {
 #define HEAPSTER_SIZES(name, ...)                               \
   fresh.sizes[i].name.count += load(shard.sizes[i].name.count); \

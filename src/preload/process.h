@@ -97,6 +97,15 @@ inline constexpr uint32_t kSectionCountWithStacks = 12;
 
 inline Section& slots_section() { return segment.header()->sections[kSlotsSection]; }
 
+// Every shard that anybody ever owned, which is mapped.
+template <typename Visit>
+void each_shard(Visit visit) {
+  const auto used = static_cast<uint32_t>(load(slots_section().used));
+  for (uint32_t i = 0; i < used; ++i) {
+    if (Slot* slot = segment.slot(i)) visit(slot->now);
+  }
+}
+
 inline uint64_t since_start(uint64_t time) { return time > process.started ? time - process.started : 0; }
 
 }  // namespace heapster::preload

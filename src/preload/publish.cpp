@@ -50,14 +50,6 @@ constinit uint32_t room_for_points = kFirstPoints;
 
 Published& published() { return segment.header()->published; }
 
-template <typename Visit>
-void each_shard(Visit visit) {
-  const auto used = static_cast<uint32_t>(load(slots_section().used));
-  for (uint32_t i = 0; i < used; ++i) {
-    if (Slot* slot = segment.slot(i)) visit(slot->now);
-  }
-}
-
 void add_to(Cell& sum, const Cell& cell) {
   sum.count += load(cell.count);
   sum.bytes += load(cell.bytes);
