@@ -137,6 +137,7 @@ def measure(program, heapster, preload, stacks):
     """Three runs of a program, and what was different in the second and the third."""
     base = tempfile.mkdtemp(prefix="hc.", dir="/tmp")
     os.chmod(base, 0o755)
+    preload = shutil.copy(preload, base)  # the build directory may be closed to a server's own user
     result = {"name": program.name, "versions": versions(program.packages), "differs": {}}
     try:
         bare = run_once(program, base, {}, program.seconds)

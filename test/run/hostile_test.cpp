@@ -177,7 +177,7 @@ TEST(Outsider, NeitherReadsNorListsNorCuts) {
 // A cut file would end the process by SIGBUS at its next allocation.
 TEST(Owner, CannotCutALivingSegmentByAccident) {
   const Sandbox sandbox;
-  Words as_user = {"env", "LD_PRELOAD=" + preload_path()};
+  Words as_user = {"env", "LD_PRELOAD=" + sandbox.copy_of(preload_path())};
   Words plain;
   if (geteuid() == 0) {  // who may do anything
     plain = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
@@ -186,7 +186,7 @@ TEST(Owner, CannotCutALivingSegmentByAccident) {
     }
     as_user.insert(as_user.begin(), plain.begin(), plain.end());
   }
-  as_user.insert(as_user.end(), {kSubject, "stay"});
+  as_user.insert(as_user.end(), {sandbox.copy_of(kSubject), "stay"});
   Background background(sandbox, as_user, {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
   ASSERT_EQ(background.line(), "ready");
   const std::string segment = fs::directory_iterator(sandbox.run_directory())->path();

@@ -91,6 +91,13 @@ Sandbox::~Sandbox() {
   std::filesystem::remove_all(run_directory_, ignored);
 }
 
+std::string Sandbox::copy_of(const std::string& file) const {
+  const std::filesystem::path copy = path(std::filesystem::path(file).filename());
+  std::filesystem::copy_file(file, copy, std::filesystem::copy_options::skip_existing);
+  std::filesystem::permissions(copy, std::filesystem::perms(0755));
+  return copy;
+}
+
 Variables Sandbox::measured() const { return {{"LD_PRELOAD", preload_path()}, {"HEAPSTER_RUN_DIR", run_directory_}}; }
 
 Ended Sandbox::run(const Words& command, const Variables& variables, const std::string& input) const {

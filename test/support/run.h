@@ -39,6 +39,9 @@ class Sandbox {
   const std::string& run_directory() const { return run_directory_; }  // on a tmpfs
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
+  // A copy of a program or a library in there: the build directory may be closed to other users.
+  std::string copy_of(const std::string& file) const;
+
   // The variables that every measured program gets: LD_PRELOAD and the run directory.
   Variables measured() const;
 

@@ -1,4 +1,5 @@
-use std::ffi::{c_char, c_int, c_uint, c_void, CString};
+use std::ffi::CString;
+use std::os::raw::{c_char, c_int, c_uint, c_void};
 
 #[repr(C)]
 struct Interface {
@@ -31,9 +32,9 @@ fn allocated(heapster: &Interface, stats: &mut [u64], name: &CString) -> f64 {
 }
 
 fn main() {
-    let Some(heapster) = find_interface() else {
-        println!("measured: no");
-        return;
+    let heapster = match find_interface() {
+        Some(found) => found,
+        None => return println!("measured: no"),
     };
     println!("measured: yes");
     let mut stats = vec![0u64; heapster.stats_bytes / 8];
