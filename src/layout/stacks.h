@@ -62,6 +62,11 @@ enum : uint16_t {
   kStackTruncated = 1,  // the outermost function was not reached
 };
 
+inline constexpr uint32_t kAnyWriter = 0;
+
+// What one thread, or all of them, did with one stack: entries with the same frames, flags and scope are to be added
+// up. A thread that frees a block which another one allocated counts it in an entry of its own, which may be below
+// zero.
 struct Stack {
   uint64_t hash;
   uint32_t first_frame;
@@ -71,7 +76,8 @@ struct Stack {
 #include "layout/stacks.def"
   uint32_t lifetimes[kLifetimes];  // of samples that were freed
   uint32_t scope;                  // that the thread was in; 0: none
-  uint32_t reserved[7];
+  uint32_t writer;                 // 1 + slot of the only thread that writes to this entry; kAnyWriter: all do
+  uint32_t reserved[6];
 };
 static_assert(sizeof(Stack) == 192);
 

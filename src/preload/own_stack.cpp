@@ -12,13 +12,12 @@
 
 namespace heapster::preload {
 
+__thread unwind::Bounds known_stack __attribute__((tls_model("initial-exec"))) = {};
+
 namespace {
 
 using unwind::Bounds;
 
-constexpr uintptr_t kLeast = 8 * 1024;  // what has to be left; a capture takes less than 2 KiB
-
-__thread Bounds own __attribute__((tls_model("initial-exec"))) = {};
 __thread Bounds foreign __attribute__((tls_model("initial-exec"))) = {};
 
 // struct procmap_query of <linux/fs.h>, which Debian 12's headers do not have yet.
@@ -122,21 +121,17 @@ bool recognise(const Bounds& mapping, Bounds& stack) {
 
 }  // namespace
 
-StackKind find_own_stack(Bounds& bounds) {
-  const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-  if (!own.holds(here)) {
-    if (foreign.holds(here)) return StackKind::kUnknown;
-    Bounds mapping{};
-    if (!find_mapping(here, mapping)) return StackKind::kUnknown;
-    Bounds stack{};
-    if (!recognise(mapping, stack) || !stack.holds(here)) {
-      foreign = mapping;
-      return StackKind::kUnknown;
-    }
-    own = stack;
+bool look_for_own_stack(uintptr_t here) {
+  if (foreign.holds(here)) return false;
+  Bounds mapping{};
+  if (!find_mapping(here, mapping)) return false;
+  Bounds stack{};
+  if (!recognise(mapping, stack) || !stack.holds(here)) {
+    foreign = mapping;
+    return false;
   }
-  bounds = own;
-  return here - own.bottom < kLeast ? StackKind::kSmall : StackKind::kOwn;
+  known_stack = stack;
+  return true;
 }
 
 }  // namespace heapster::preload

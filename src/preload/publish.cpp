@@ -11,7 +11,7 @@
 //
 // The pace. Steps also feed the timeline, which wants about one per tick of the coarse clock, however
 // fast a thread allocates: a shard doubles the bytes between its steps when two fall into one tick,
-// and halves them when they come seldom.
+// and halves them when they come seldom. A step that is due for a sample only leaves it at that.
 //
 // The live-by-size table at the peak is copied when live bytes exceed those of the last copy by
 // 1/64: a few hundred copies on the way from a kilobyte to a gigabyte.
@@ -61,7 +61,7 @@ void keep_table(int64_t live, uint64_t now) {
   if (live <= load(shown.table_live) + load(shown.table_live) / 64 + kTableGrain) return;
   const TryLock lock(table_lock);
   if (!lock) return;
-  static constinit Cell cells[kBuckets] = {};  // the lock's; too large for a small stack
+  HEAPSTER_ASIDE static constinit Cell cells[kBuckets] = {};  // the lock's; too large for a small stack
   sum_live_cells(cells);
   auto* table = segment.at<Cell>(kLiveAtPeakOffset);
   for (uint32_t i = 0; i < kBuckets; ++i) table[i] = cells[i];
@@ -136,6 +136,19 @@ int64_t next_pace(Shard* shard, uint64_t now) {
   return static_cast<int64_t>(pace);
 }
 
+int64_t pace_of(const Shard* shard) {
+  const uint64_t pace = load(shard->pace);
+  return static_cast<int64_t>(pace == 0 ? kQuickestPace : pace);
+}
+
+// Whether the level is so far from where it was at the last step that others ought to know, or the table at the peak.
+bool has_strayed(const Shard* shard) {
+  const int64_t net = load(shard->net);
+  const int64_t floor = load(shard->floor);
+  const int64_t band = load(gate.several) != 0 ? kPublishBound : static_cast<int64_t>(load(shard->pace));
+  return net < floor || net > floor + band + kTableGrain;
+}
+
 TimelinePoint* timeline() { return segment.at<TimelinePoint>(kTimelineOffset); }
 
 // Every other point goes, and the interval doubles.
@@ -187,12 +200,15 @@ int64_t sum_net() {
   return sum;
 }
 
-void step(Shard* shard, void* block) {
-  const uint64_t now = since_start(coarse_time());
-  const int64_t pace = next_pace(shard, now);
-  bool due;
-  store(shard->countdown, grant(shard, pace, due));
-  if (due && block != nullptr) sample(shard, block);
+void step(Shard* shard, void* block, const Caller& caller) {
+  const bool due = sample_is_due(shard);
+  const uint64_t sampled = due ? sample_time() : 0;
+  const bool whole = !due || sampled >= load(shard->stepped) + kFirstInterval || has_strayed(shard);
+  const uint64_t now = whole ? since_start(coarse_time()) : 0;
+  const int64_t pace = whole ? next_pace(shard, now) : pace_of(shard);
+  store(shard->countdown, grant(shard, pace));
+  if (due && block != nullptr) sample(shard, block, caller, sampled);
+  if (!whole) return;
   if (load(gate.several) != 0) {
     publish(shard, now);
   } else {

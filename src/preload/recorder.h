@@ -17,6 +17,7 @@
 #include "preload/next.h"
 #include "preload/realloc_class.h"
 #include "preload/writers.h"
+#include "unwind/capture.h"
 
 namespace heapster::preload {
 
@@ -52,9 +53,15 @@ HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
 HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
-// A step of the shard, and the block that was just allocated, or null. publish.cpp
-HEAPSTER_COLD void step(Shard* shard, void* block);
+// Whose call it was that led here, and whether it made a block grow. publish.cpp
+struct Caller {
+  unwind::Registers registers;
+  bool grown;
+};
+// A step of the shard, and the block that was just allocated or grown, or null.
+HEAPSTER_COLD void step(Shard* shard, void* block, const Caller& caller);
 HEAPSTER_COLD void* step_and_return(Shard* shard, void* block);
+HEAPSTER_COLD void* step_and_return_grown(Shard* shard, void* block);
 HEAPSTER_COLD void step_and_free(Shard* shard, void* block);
 
 // The thread's shard, and the same where it may be written to without asking for usable sizes.
@@ -178,7 +185,7 @@ HEAPSTER_HOT void* record_realloc(void* block, size_t size) {
       const uint64_t after = chunk_size_field(now);
       const uint64_t usable = HEAPSTER_LIKELY((after & kChunkMmapped) == 0) ? usable_of_chunk(after) : usable_size(now);
       const bool due = count_realloc<Hot>(shard, block, now, size, usable_of_chunk(before), usable);
-      return HEAPSTER_LIKELY(!due) ? now : step_and_return(shard, now);
+      return HEAPSTER_LIKELY(!due) ? now : step_and_return_grown(shard, now);
     }
   }
   return realloc_slow(block, size);

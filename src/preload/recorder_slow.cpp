@@ -65,9 +65,10 @@ void* alloc_slow(void* block, size_t size) {
     add_one(&Counters::alloc_fail_count);
     return nullptr;
   }
+  const Caller caller = {unwind::registers_of_caller(), false};
   const size_t usable = usable_size(block);
   with_target([&]<typename Writer>(Shard* shard) {
-    if (count_alloc<Writer>(shard, block, size, usable)) step(shard, block);
+    if (count_alloc<Writer>(shard, block, size, usable)) step(shard, block, caller);
   });
   if (load(process.headers) == Headers::kOnProbation) prove_headers(block, usable);
   return block;
@@ -75,8 +76,9 @@ void* alloc_slow(void* block, size_t size) {
 
 void freed_slow(void* block, uint64_t usable) {
   if (block == nullptr) return add_one(&Counters::free_null_count);
+  const Caller caller = {unwind::registers_of_caller(), false};
   with_target([&]<typename Writer>(Shard* shard) {
-    if (count_free<Writer>(shard, block, usable)) step(shard, nullptr);
+    if (count_free<Writer>(shard, block, usable)) step(shard, nullptr, caller);
   });
 }
 
@@ -90,9 +92,10 @@ void* realloc_slow(void* block, size_t size) {
   const size_t before = usable_size(block);
   void* after = early_arena.owns(block) ? realloc_from_arena(block, size) : next.realloc(block, size);
   if (after != nullptr) {
+    const Caller caller = {unwind::registers_of_caller(), true};
     const size_t usable = usable_size(after);
     with_target([&]<typename Writer>(Shard* shard) {
-      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard, after);
+      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard, after, caller);
     });
   } else if (size == 0) {
     freed_slow(block, before);
@@ -103,12 +106,17 @@ void* realloc_slow(void* block, size_t size) {
 }
 
 void* step_and_return(Shard* shard, void* block) {
-  step(shard, block);
+  step(shard, block, {unwind::registers_of_caller(), false});
+  return block;
+}
+
+void* step_and_return_grown(Shard* shard, void* block) {
+  step(shard, block, {unwind::registers_of_caller(), true});
   return block;
 }
 
 void step_and_free(Shard* shard, void* block) {
-  step(shard, nullptr);
+  step(shard, nullptr, {unwind::registers_of_caller(), false});
   next.free(block);
 }
 

@@ -9,7 +9,7 @@
 
 namespace heapster::preload {
 
-uint8_t sampled_filter[size_t{1} << kFilterBits] = {};
+HEAPSTER_ASIDE uint8_t sampled_filter[size_t{1} << kFilterBits] = {};
 
 namespace {
 
@@ -19,13 +19,19 @@ struct alignas(32) Bucket {
 };
 constexpr size_t kIndexBytes = sizeof(Bucket) << kBucketBits;
 constinit Bucket* buckets = nullptr;
+constinit bool filters = true;
 
+// Pages are spread over the whole index, and the blocks of one page lie next to each other in it: 64 bytes of
+// addresses share a bucket.
 Bucket& bucket_for(const void* block) {
-  return buckets[reinterpret_cast<uint64_t>(block) * 0x9e3779b97f4a7c15 >> (64 - kBucketBits)];
+  const auto address = reinterpret_cast<uint64_t>(block);
+  const uint64_t page = (address >> 12) * 0x9e3779b97f4a7c15 >> (64 - kBucketBits);
+  return buckets[(page + (address >> 6 & 63)) & ((uint64_t{1} << kBucketBits) - 1)];
 }
 
 // A byte that has reached its end stays there: it says maybe for good.
 void count_in_filter(const void* block, int by) {
+  if (!filters) return;
   uint8_t& byte = sampled_filter[filter_place(block)];
   uint8_t seen = load(byte);
   while (seen != UINT8_MAX && !__atomic_compare_exchange_n(&byte, &seen, static_cast<uint8_t>(seen + by), true,
@@ -43,11 +49,14 @@ uint32_t* find_entry(const void* block) {
 
 }  // namespace
 
-bool start_index() {
+bool start_index(bool filtered) {
+  filters = filtered;
   if (buckets == nullptr)
     buckets = static_cast<Bucket*>(kernel::map(kIndexBytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
   return buckets != nullptr;
 }
+
+bool may_be_sampled(const void* block) { return !filters || is_in_filter(block); }
 
 void clear_index() {
   memset(sampled_filter, 0, sizeof sampled_filter);
@@ -76,7 +85,8 @@ uint32_t find_sample(const void* block) {
 uint32_t take_out_sample(const void* block) {
   uint32_t* entry = find_entry(block);
   if (entry == nullptr) return kNoPlace;
-  const uint32_t place = __atomic_exchange_n(entry, 0u, __ATOMIC_ACQ_REL) - 1;
+  const uint32_t place = load(*entry) - 1;
+  __atomic_store_n(entry, 0u, __ATOMIC_RELEASE);  // nobody else deals with this block
   count_in_filter(block, -1);
   return place;
 }

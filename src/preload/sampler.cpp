@@ -37,8 +37,8 @@ constinit decltype(next.realloc.found) real_realloc = nullptr;
 // clock for long enough; reading it costs a third of asking the clock.
 struct Counter {
   uint64_t first_cycles;
-  uint64_t first_time;
-  double nanoseconds_per_cycle;  // 0: not known yet
+  uint64_t first_time;  // since the process started
+  uint64_t rate;        // nanoseconds per cycle, times 2^32; 0: not known yet
 };
 constinit Counter counter = {};
 
@@ -55,20 +55,26 @@ uint64_t cycles() {
 // Strict seccomp takes the processor's counter away, and the fine clock with it.
 bool may_look_at_counter() { return !load(process.silent); }
 
+uint64_t scaled(uint64_t cycles, uint64_t rate) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<uint64_t>(Wide{cycles} * rate >> 32);
+}
+
 uint64_t now() {
   constexpr uint64_t kLongEnough = 20'000'000;
   if (!may_look_at_counter()) return since_start(coarse_time());
-  const double rate = counter.nanoseconds_per_cycle;
+  const uint64_t rate = load(counter.rate);
   const uint64_t passed = cycles() - counter.first_cycles;
-  if (rate != 0) return since_start(counter.first_time + static_cast<uint64_t>(static_cast<double>(passed) * rate));
-  const uint64_t time = fine_time();
+  if (HEAPSTER_LIKELY(rate != 0)) return counter.first_time + scaled(passed, rate);
+  const uint64_t time = since_start(fine_time());
   if (time - counter.first_time > kLongEnough && passed != 0)
-    counter.nanoseconds_per_cycle = static_cast<double>(time - counter.first_time) / static_cast<double>(passed);
-  return since_start(time);
+    store(counter.rate,
+          static_cast<uint64_t>(static_cast<double>(time - counter.first_time) / static_cast<double>(passed) * 0x1p32));
+  return time;
 }
 
 // Timing a call asks the clock twice: where every call is sampled, one in 64 is timed.
-bool to_be_timed(uint64_t random) { return may_look_at_counter() && (mean > 4096 || (random & 63) == 0); }
+bool to_be_timed(uint64_t any) { return (mean > 4096 || any * 0x9e3779b97f4a7c15 >> 58 == 0) && may_look_at_counter(); }
 
 void count_latency(uint64_t (&histogram)[kLatencies], uint64_t& slowest, uint64_t nanoseconds) {
   uint64_t bucket = bucket_of(nanoseconds);
@@ -78,82 +84,130 @@ void count_latency(uint64_t (&histogram)[kLatencies], uint64_t& slowest, uint64_
 }
 
 uint32_t lifetime_bucket(uint64_t nanoseconds) {
-  uint32_t bucket = 0;
-  for (uint64_t limit = 1000; bucket + 1 < kLifetimes && nanoseconds >= limit; limit *= 4) ++bucket;
-  return bucket;
+  const uint64_t bucket = (bucket_of(nanoseconds / 1000) + 1) / 2;
+  return bucket < kLifetimes ? static_cast<uint32_t>(bucket) : kLifetimes - 1;
 }
 
-// The frames above our own, which are all in one object: this one.
-struct Frames {
-  uint64_t at[kMaxDepth];
-  unsigned first;
-  unsigned depth;
-  bool truncated;
-};
-
-void take_frames(Frames& frames) {
-  frames.first = 0;
-  frames.depth = 1;
-  frames.truncated = true;
-  frames.at[0] = 0;  // of a stack that is not known
-  unwind::Bounds bounds;
-  const StackKind kind = find_own_stack(bounds);
-  if (kind != StackKind::kOwn) {
-    Sampling& told = stacks.sampling();
-    Together::add(kind == StackKind::kSmall ? told.stack_small : told.stack_unknown, uint64_t{1});
-    return;
+// The number of this object among the modules: the innermost frames may be its own.
+uint16_t own_module() {
+  static constinit uint16_t number = 0;
+  static constinit uint32_t pid = 0;  // a fork's child numbers anew
+  if (load(pid) != process.pid) {
+    store(number, place_of(reinterpret_cast<uintptr_t>(&own_module)).module);
+    store(pid, process.pid);
   }
-  const auto captured = unwind::capture(*stacks.rows(), place_of, bounds, frames.at, kMaxDepth);
-  if (captured.depth == 0) return;
-  const uint16_t own = unwind::module_of(frames.at[0]);
+  return load(number);
+}
+
+uint32_t enter(const unwind::Capture& captured, uint32_t scope, uint32_t writer) {
   unsigned first = 0;
-  while (first + 1 < captured.depth && unwind::module_of(frames.at[first]) == own) ++first;
-  frames.first = first;
-  frames.depth = captured.depth - first;
-  frames.truncated = !captured.complete;
+  while (first + 1 < captured.depth && unwind::module_of(captured.frames[first]) == own_module()) ++first;
+  return stacks.enter(captured.frames + first, captured.depth - first, !captured.complete, scope, writer);
+}
+
+uint32_t unknown_stack(StackKind kind, uint32_t scope, uint32_t writer) {
+  Sampling& told = stacks.sampling();
+  Together::add(kind == StackKind::kSmall ? told.stack_small : told.stack_unknown, uint64_t{1});
+  constexpr uint64_t kNoFrame = 0;
+  return stacks.enter(&kNoFrame, 1, true, scope, writer);
+}
+
+// The stack of whoever has these registers, which is often the one that the thread had last.
+uint32_t take_stack(const unwind::Registers& from, StackKind kind, const unwind::Bounds& bounds, uint32_t scope,
+                    const HeldSamples& own) {
+  const uint32_t writer = thread_state.slot + 1;
+  if (kind != StackKind::kOwn) return unknown_stack(kind, scope, writer);
+  if (!own) {
+    static constinit uint32_t lock = 0;
+    const TryLock spare(lock);
+    if (!spare) return unknown_stack(StackKind::kUnknown, scope, writer);
+    return enter(unwind::capture(stacks.rows(), place_of, bounds, from, stacks.spare_trail()), scope, writer);
+  }
+  const auto captured = unwind::capture(stacks.rows(), place_of, bounds, from, own->trail);
+  if (!captured.again || own->scope != scope || own->stack == kNoStack) {
+    own->stack = enter(captured, scope, writer);
+    own->scope = scope;
+  }
+  return own->stack;
+}
+
+// Figures of a stack: its only writer adds as to its shard, many together.
+template <typename Add>
+void with_writer(const Stack& stack, Add add) {
+  if (stack.writer == kAnyWriter) {
+    add.template operator()<Together>();
+  } else {
+    add.template operator()<Alone>();
+  }
 }
 
 void add_alloc(Stack& stack, const Sample& sample) {
-  Together::add(stack.samples, uint64_t{1});
-  Together::add(stack.alloc_count, sample.weight_count);
-  Together::add(stack.alloc_bytes, sample.weight_bytes);
+  with_writer(stack, [&]<typename Writer> {
+    Writer::add(stack.samples, uint64_t{1});
+    Writer::add(stack.alloc_count, sample.weight_count);
+    Writer::add(stack.alloc_bytes, sample.weight_bytes);
+  });
+}
+
+// The stack's figures that this thread may write to.
+Stack* own_figures(uint32_t place) {
+  if (place == kNoStack) return nullptr;
+  Stack* stack = &stacks.stack(place);
+  const uint32_t writer = own_shard() != nullptr ? thread_state.slot + 1 : kAnyWriter;
+  if (HEAPSTER_LIKELY(stack->writer == writer || stack->writer == kAnyWriter)) return stack;
+  const uint32_t own = stacks.enter_again(*stack, writer);
+  return own == kNoStack ? nullptr : &stacks.stack(own);
 }
 
 void add_free(const Sample& sample, const void* block) {
-  if (sample.stack == kNoStack) return;
-  Stack& stack = stacks.stack(sample.stack);
+  Stack* stack = own_figures(sample.stack);
+  if (stack == nullptr) return;
   const uint64_t time = now();
-  Together::add(stack.freed_samples, uint64_t{1});
-  Together::add(stack.freed_count, sample.weight_count);
-  Together::add(stack.freed_bytes, sample.weight_bytes);
-  __atomic_fetch_add(&stack.lifetimes[lifetime_bucket(time > sample.time ? time - sample.time : 0)], 1u,
-                     __ATOMIC_RELAXED);
+  const uint32_t lifetime = lifetime_bucket(time > sample.time ? time - sample.time : 0);
   const Shard* shard = own_shard();
   const bool elsewhere =
       shard == nullptr || thread_state.slot != sample.slot || home_shard().generation != sample.generation;
-  if (elsewhere) {
-    Together::add(stack.elsewhere_count, sample.weight_count);
-  } else if (load(shard->last) == reinterpret_cast<uint64_t>(block)) {
-    Together::add(stack.temporary_count, sample.weight_count);
-  }
+  const bool temporary = !elsewhere && load(shard->last) == reinterpret_cast<uint64_t>(block);
+  with_writer(*stack, [&]<typename Writer> {
+    Writer::add(stack->freed_samples, uint64_t{1});
+    Writer::add(stack->freed_count, sample.weight_count);
+    Writer::add(stack->freed_bytes, sample.weight_bytes);
+    Writer::add(stack->lifetimes[lifetime], uint32_t{1});
+    if (elsewhere) Writer::add(stack->elsewhere_count, sample.weight_count);
+    if (temporary) Writer::add(stack->temporary_count, sample.weight_count);
+  });
 }
 
 // Whether the tables are this process's own: a fork's child starts with its parent's.
 bool in_own_process() { return load(gate.any) != 0; }
+
+ThreadSamples* own_part() { return own_shard() != nullptr ? stacks.of_thread(thread_state.slot) : nullptr; }
+
+uint64_t size_of(void* block) {
+  if (fast_shard() == nullptr) return usable_size(block);
+  const uint64_t field = chunk_size_field(block);
+  return (field & kChunkMmapped) == 0 ? usable_of_chunk(field) : usable_size(block);
+}
+
+// Counts a sampled block as freed, and gives its place back.
+void drop_sample(uint32_t place, const void* block) {
+  add_free(stacks.sample(place), block);
+  const HeldSamples own(own_part(), false);
+  stacks.give_sample(place, own);
+}
 
 // Whether the block was sampled; its sample ends.
 bool end_sample(void* block) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
   if (place == kNoPlace) return false;
   tell_free(block);
-  add_free(stacks.sample(place), block);
-  stacks.give_sample(place);
+  drop_sample(place, block);
   return true;
 }
 
 HEAPSTER_COLD void free_sampled(void* block) {
   const bool sampled = end_sample(block);
-  if (!sampled || !to_be_timed(reinterpret_cast<uint64_t>(block) >> 4)) return real_free(block);
+  if (!sampled || !to_be_timed(reinterpret_cast<uint64_t>(block))) return real_free(block);
   const uint64_t before = fine_time();
   real_free(block);
   Sampling& told = stacks.sampling();
@@ -161,7 +215,7 @@ HEAPSTER_COLD void free_sampled(void* block) {
 }
 
 void followed_free(void* block) {
-  if (HEAPSTER_UNLIKELY(may_be_sampled(block))) return free_sampled(block);
+  if (HEAPSTER_UNLIKELY(is_in_filter(block))) return free_sampled(block);
   return real_free(block);
 }
 
@@ -171,14 +225,15 @@ void reweigh(Sample& sample, uint64_t bytes) {
   const bool grown = bytes > sample.bytes;
   if (grown) sample.drawn += bytes - sample.bytes;
   const Weight weight = weigh(bytes, sample.drawn, mean);
-  if (sample.stack != kNoStack) {
-    Stack& stack = stacks.stack(sample.stack);
-    Together::add(stack.alloc_count, weight.count - sample.weight_count);
-    if (weight.bytes >= sample.weight_bytes) {
-      Together::add(stack.alloc_bytes, weight.bytes - sample.weight_bytes);
-    } else {
-      Together::add(stack.freed_bytes, sample.weight_bytes - weight.bytes);
-    }
+  if (Stack* stack = own_figures(sample.stack)) {
+    with_writer(*stack, [&]<typename Writer> {
+      Writer::add(stack->alloc_count, weight.count - sample.weight_count);
+      if (weight.bytes >= sample.weight_bytes) {
+        Writer::add(stack->alloc_bytes, weight.bytes - sample.weight_bytes);
+      } else {
+        Writer::add(stack->freed_bytes, sample.weight_bytes - weight.bytes);
+      }
+    });
   }
   store(sample.bytes, bytes);
   store(sample.weight_bytes, weight.bytes);
@@ -190,8 +245,7 @@ void follow(uint32_t place, void* block) {
   store(sample.pointer, reinterpret_cast<uint64_t>(block));
   if (enter_sample(block, place)) return tell_alloc(block, sample.bytes, sample.weight_bytes);
   Together::add(stacks.sampling().samples_dropped, uint64_t{1});
-  add_free(stacks.sample(place), nullptr);
-  stacks.give_sample(place);
+  drop_sample(place, nullptr);
 }
 
 HEAPSTER_COLD void* realloc_sampled(void* block, size_t size) {
@@ -205,14 +259,13 @@ HEAPSTER_COLD void* realloc_sampled(void* block, size_t size) {
   } else if (size != 0) {
     follow(place, block);
   } else {
-    add_free(stacks.sample(place), block);
-    stacks.give_sample(place);
+    drop_sample(place, block);
   }
   return now;
 }
 
 void* followed_realloc(void* block, size_t size) {
-  if (HEAPSTER_UNLIKELY(may_be_sampled(block))) return realloc_sampled(block, size);
+  if (HEAPSTER_UNLIKELY(is_in_filter(block))) return realloc_sampled(block, size);
   return real_realloc(block, size);
 }
 
@@ -241,8 +294,8 @@ void* timed_malloc(size_t size) {
 }
 
 // The call after a sampled one.
-void time_a_call(uint64_t random) {
-  if (to_be_timed(random)) store(next.malloc.found, &timed_malloc);
+void time_a_call(uint64_t any) {
+  if (to_be_timed(any)) store(next.malloc.found, &timed_malloc);
 }
 
 void stand_in_the_table() {
@@ -250,8 +303,8 @@ void stand_in_the_table() {
   real_malloc = next.malloc.found;
   real_realloc = next.realloc.found;
   real_free = next.free.found;
-  store(next.realloc.found, &followed_realloc);
-  store(next.free.found, &followed_free);
+  store(next.realloc.found, mean > 1 ? &followed_realloc : &realloc_sampled);
+  store(next.free.found, mean > 1 ? &followed_free : &free_sampled);
 }
 
 }  // namespace
@@ -260,13 +313,13 @@ void start_sampling() {
   if (config.stacks == 0) return;  // and touch nothing
   mean = 0;
   clear_index();
-  if (!stacks.there() || !prepare_places() || !start_index()) {
+  if (!stacks.there() || !prepare_places() || !start_index(config.stacks > 1)) {
     raise(Note::k_stacks_refused);
     return;
   }
   stacks.sampling().mean_bytes = config.stacks;
   mean = config.stacks;
-  counter = {.first_cycles = cycles(), .first_time = fine_time(), .nanoseconds_per_cycle = 0};
+  counter = {.first_cycles = cycles(), .first_time = since_start(fine_time()), .rate = 0};
   stand_in_the_table();
 }
 
@@ -290,39 +343,47 @@ void seed_shard(Shard* shard, uint32_t index) {
   shard->to_sample = draw_distance(shard->random, mean);
 }
 
-int64_t grant(Shard* shard, int64_t pace, bool& due) {
-  due = false;
-  if (mean == 0 || shard->role == static_cast<uint32_t>(Role::kShared)) return pace;
+bool sample_is_due(Shard* shard) {
+  if (mean == 0 || shard->role == static_cast<uint32_t>(Role::kShared)) return false;
   shard->to_sample -= shard->granted - load(shard->countdown);
-  due = shard->to_sample < 0;
-  if (due) shard->to_sample = draw_distance(shard->random, mean);
+  shard->granted = load(shard->countdown);
+  if (shard->to_sample >= 0) return false;
+  shard->to_sample = draw_distance(shard->random, mean);
+  return true;
+}
+
+int64_t grant(Shard* shard, int64_t pace) {
+  if (mean == 0 || shard->role == static_cast<uint32_t>(Role::kShared)) return pace;
   shard->granted = pace < shard->to_sample ? pace : shard->to_sample;
   return shard->granted;
 }
 
-void sample(Shard* shard, void* block) {
-  if (may_be_sampled(block) && find_sample(block) != kNoPlace) return;  // it was sampled before it grew
-  const uint32_t place = stacks.take_sample();
+uint64_t sample_time() { return now(); }
+
+void sample(Shard* shard, void* block, const Caller& caller, uint64_t time) {
+  if (caller.grown && may_be_sampled(block) && find_sample(block) != kNoPlace) return;  // it was sampled before
+  unwind::Bounds bounds;
+  const StackKind kind = find_own_stack(bounds);
+  const HeldSamples own(own_part(), kind == StackKind::kOwn);
+  const uint32_t place = stacks.take_sample(own);
   if (place == kNoPlace) {
     Together::add(stacks.sampling().samples_dropped, uint64_t{1});
     return;
   }
-  Frames frames;
-  take_frames(frames);
   Sample& taken = stacks.sample(place);
-  const uint64_t bytes = usable_size(block);
+  const uint64_t bytes = size_of(block);
   const Weight weight = weigh(bytes, bytes, mean);
   taken.bytes = bytes;
   taken.drawn = bytes;
   taken.weight_bytes = weight.bytes;
   taken.weight_count = weight.count;
-  taken.time = now();
+  taken.time = time;
   taken.slot = thread_state.slot;
   taken.generation = home_shard().generation;
-  taken.stack = stacks.enter(frames.at + frames.first, frames.depth, frames.truncated, load(shard->scope));
+  taken.stack = take_stack(caller.registers, kind, bounds, load(shard->scope), own);
   if (taken.stack != kNoStack) add_alloc(stacks.stack(taken.stack), taken);
   follow(place, block);
-  time_a_call(next_random(shard->random));
+  time_a_call(time);
 }
 
 void forget_sample(void* block) {

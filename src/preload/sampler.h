@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "layout/segment.h"
+#include "preload/recorder.h"
 
 namespace heapster::preload {
 
@@ -23,11 +24,15 @@ bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_
 // A thread takes over a shard that nobody used before: draws its first distance.
 void seed_shard(Shard* shard, uint32_t index);
 
-// At a step: the bytes until the next one, not more than `pace`; tells whether a sample is due.
-int64_t grant(Shard* shard, int64_t pace, bool& due);
+// At a step: whether what was allocated since the last one makes a sample due.
+bool sample_is_due(Shard* shard);
+// The bytes until the next step, not more than `pace`.
+int64_t grant(Shard* shard, int64_t pace);
+// Nanoseconds since the start, as samples have them.
+uint64_t sample_time();
 
-// Samples a block that was just allocated or grown.
-void sample(Shard* shard, void* block);
+// Samples a block that somebody just allocated or made grow, at a time.
+void sample(Shard* shard, void* block, const Caller& caller, uint64_t time);
 
 // A block is about to be freed by another way than free.
 void forget_sample(void* block);

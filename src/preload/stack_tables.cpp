@@ -23,14 +23,6 @@ namespace {
 static_assert(unwind::kAddressBits == kFrameAddressBits && kMaxModules < 1u << unwind::kModuleBits);
 
 constexpr size_t kGrain = 64 * 1024;
-constexpr uint32_t kIndexEntries = 2 * kMaxStacks;
-
-// Private, and only there where stacks were asked for.
-struct Indexes {
-  unwind::RowCache rows;
-  uint32_t stacks[kIndexEntries];  // place + 1, by hash
-};
-constinit Indexes* indexes = nullptr;
 constinit FreeList free_samples;
 
 struct Table {
@@ -63,9 +55,11 @@ uint64_t hash_of(const uint64_t* frames, unsigned depth, uint32_t scope) {
 bool StackTables::map(int fd) {
   constexpr size_t kBytes = kStacksEnd - kSamplingOffset;
   const int flags = fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  if (indexes == nullptr)
-    indexes = static_cast<Indexes*>(kernel::map(sizeof(Indexes), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
-  if (indexes == nullptr) return false;
+  if (indexes_ == nullptr) {
+    indexes_ =
+        static_cast<StackIndexes*>(kernel::map(sizeof(StackIndexes), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
+  }
+  if (indexes_ == nullptr) return false;
   base_ = static_cast<char*>(kernel::map(kBytes, flags, fd, fd >= 0 ? kSamplingOffset : 0));
   is_file_ = fd >= 0;
   if (base_ != nullptr && promise(kSamplingSection, sizeof(Sampling))) return true;
@@ -78,8 +72,8 @@ void StackTables::abandon() {
   base_ = nullptr;
   for (uint64_t& promised : promised_) promised = 0;
   free_samples.clear();
-  if (indexes != nullptr) kernel::unmap(indexes, sizeof *indexes);
-  indexes = nullptr;
+  if (indexes_ != nullptr) kernel::unmap(indexes_, sizeof *indexes_);
+  indexes_ = nullptr;
 }
 
 void StackTables::describe(Header& header) const {
@@ -118,61 +112,78 @@ uint64_t StackTables::take(uint32_t number, uint64_t items) {
   return first;
 }
 
-bool StackTables::same(const Stack& stack, uint64_t hash, const uint64_t* frames, unsigned depth) const {
+bool StackTables::same(const Stack& stack, const Wanted& wanted) const {
   // Another scope makes another hash; that two stacks share all 64 bits of it does not happen.
-  if (__atomic_load_n(&stack.depth, __ATOMIC_ACQUIRE) != depth || stack.hash != hash) return false;
+  if (__atomic_load_n(&stack.depth, __ATOMIC_ACQUIRE) != wanted.depth || stack.hash != wanted.hash ||
+      stack.writer != wanted.writer)
+    return false;
   const uint64_t* others = at<const uint64_t>(kFramesOffset) + stack.first_frame;
-  for (unsigned i = 0; i < depth; ++i) {
-    if (others[i] != frames[i]) return false;
+  for (unsigned i = 0; i < wanted.depth; ++i) {
+    if (others[i] != wanted.frames[i]) return false;
   }
   return true;
 }
 
-uint32_t StackTables::append(uint64_t hash, const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope) {
-  const uint64_t first = take(kFramesSection, depth);
+uint32_t StackTables::append(const Wanted& wanted) {
+  const uint64_t first = take(kFramesSection, wanted.depth);
   if (first == kMaxFrames) return kNoStack;
   const uint64_t place = take(kStacksSection, 1);
   if (place == kMaxStacks) return kNoStack;
   uint64_t* copy = at<uint64_t>(kFramesOffset) + first;
-  for (unsigned i = 0; i < depth; ++i) copy[i] = frames[i];
+  for (unsigned i = 0; i < wanted.depth; ++i) copy[i] = wanted.frames[i];
   Stack& stack = this->stack(static_cast<uint32_t>(place));
-  stack.hash = hash;
+  stack.hash = wanted.hash;
   stack.first_frame = static_cast<uint32_t>(first);
-  stack.flags = truncated ? kStackTruncated : 0;
-  stack.scope = scope;
-  __atomic_store_n(&stack.depth, static_cast<uint16_t>(depth), __ATOMIC_RELEASE);
+  stack.flags = wanted.flags;
+  stack.scope = wanted.scope;
+  stack.writer = wanted.writer;
+  __atomic_store_n(&stack.depth, static_cast<uint16_t>(wanted.depth), __ATOMIC_RELEASE);
   return static_cast<uint32_t>(place);
 }
 
 // Two threads that enter the same stack at once may append it twice; the second copy stays unused.
-uint32_t StackTables::enter(const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope) {
-  const uint64_t hash = hash_of(frames, depth, scope);
+uint32_t StackTables::enter(const Wanted& wanted) {
   uint32_t fresh = kNoStack;
   constexpr unsigned kProbes = 32;
+  const uint64_t start = wanted.hash ^ wanted.writer * uint64_t{0x9e3779b97f4a7c15};
   for (unsigned probe = 0; probe < kProbes; ++probe) {
-    uint32_t& entry = indexes->stacks[(hash + probe) % kIndexEntries];
+    uint32_t& entry = indexes_->stacks[(start + probe) % StackIndexes::kEntries];
     uint32_t found = __atomic_load_n(&entry, __ATOMIC_ACQUIRE);
     if (found == 0) {
-      if (fresh == kNoStack) fresh = append(hash, frames, depth, truncated, scope);
-      if (fresh == kNoStack) break;
+      if (fresh == kNoStack) fresh = append(wanted);
+      if (fresh == kNoStack) return kNoStack;
       if (__atomic_compare_exchange_n(&entry, &found, fresh + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return fresh;
     }
-    if (same(stack(found - 1), hash, frames, depth)) return found - 1;
+    if (same(stack(found - 1), wanted)) return found - 1;
   }
-  Together::add(sampling().stacks_dropped, uint64_t{1});
   return kNoStack;
 }
 
-uint32_t StackTables::take_sample() {
+// Each thread has stacks of its own while there is plenty of room.
+uint32_t StackTables::enter(const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope, uint32_t writer) {
+  Wanted wanted = {frames, depth,  truncated ? uint16_t{kStackTruncated} : uint16_t{0},
+                   scope,  writer, hash_of(frames, depth, scope)};
+  if (load(section(kStacksSection).used) >= kMaxStacks / 2 || load(section(kFramesSection).used) >= kMaxFrames / 2)
+    wanted.writer = kAnyWriter;
+  const uint32_t place = enter(wanted);
+  if (place == kNoStack) Together::add(sampling().stacks_dropped, uint64_t{1});
+  return place;
+}
+
+uint32_t StackTables::enter_again(const Stack& stack, uint32_t writer) {
+  return enter(at<const uint64_t>(kFramesOffset) + stack.first_frame, stack.depth, (stack.flags & kStackTruncated) != 0,
+               stack.scope, writer);
+}
+
+uint32_t StackTables::take_shared_sample() {
   const uint32_t index = free_samples.pop([this](uint32_t i) -> uint32_t& { return sample(i).next_free; });
   if (index != kNoPlace) return index;
   const uint64_t fresh = take(kSamplesSection, 1);
   return fresh == kMaxSamples ? kNoPlace : static_cast<uint32_t>(fresh);
 }
 
-void StackTables::give_sample(uint32_t index) {
-  store(sample(index).pointer, uint64_t{0});
+void StackTables::give_shared_sample(uint32_t index) {
   free_samples.push(index, [this](uint32_t i) -> uint32_t& { return sample(i).next_free; });
 }
 
@@ -186,10 +197,9 @@ void StackTables::keep_peak() const {
   }
 }
 
-unwind::RowCache* StackTables::rows() const { return &indexes->rows; }
-
 void StackTables::forget_rows() const {
-  for (unwind::RowCache::Entry& entry : indexes->rows.entries) store(entry.row, uint64_t{0});
+  for (unwind::RowCache::Entry& entry : indexes_->rows.entries) store(entry.row, uint64_t{0});
+  __atomic_add_fetch(&indexes_->rows.age, 1u, __ATOMIC_RELAXED);
 }
 
 namespace {

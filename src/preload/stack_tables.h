@@ -7,9 +7,21 @@
 #pragma once
 
 #include "layout/stacks.h"
+#include "preload/attributes.h"
+#include "preload/thread_samples.h"
 #include "unwind/capture.h"
 
 namespace heapster::preload {
+
+// How stacks are looked up. Private memory, and only there where stacks were asked for.
+struct StackIndexes {
+  static constexpr uint32_t kEntries = 2 * kMaxStacks;
+
+  unwind::RowCache rows;
+  uint32_t stacks[kEntries];  // place + 1, by hash
+  unwind::Trail spare_trail;
+  ThreadSamples threads[kMaxSlots];
+};
 
 class StackTables {
  public:
@@ -25,11 +37,22 @@ class StackTables {
   Sample& sample(uint32_t index) const { return at<Sample>(kSamplesOffset)[index]; }
   const char* part(size_t offset) const { return at<const char>(offset); }
 
-  // The place of a stack in a scope, which is entered if it is new; kNoStack where there is no room.
-  uint32_t enter(const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope);
-  // A sample's place that nobody uses; kNoPlace where there is none.
-  uint32_t take_sample();
-  void give_sample(uint32_t index);
+  // The place of a stack in a scope as `writer` has it, which is entered if it is new; kNoStack where there is no room.
+  uint32_t enter(const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope, uint32_t writer);
+  // The same stack as another writer has it.
+  uint32_t enter_again(const Stack& stack, uint32_t writer);
+  // A sample's place that nobody uses, at best of the thread's own; kNoPlace where there is none.
+  uint32_t take_sample(const HeldSamples& own) {
+    return own && own->spare_count != 0 ? own->spares[--own->spare_count] : take_shared_sample();
+  }
+  void give_sample(uint32_t index, const HeldSamples& own) {
+    store(sample(index).pointer, uint64_t{0});
+    if (own && own->spare_count != ThreadSamples::kSpares) {
+      own->spares[own->spare_count++] = index;
+    } else {
+      give_shared_sample(index);
+    }
+  }
 
   // Copies what each stack holds now into its figures at the peak.
   void keep_peak() const;
@@ -37,7 +60,10 @@ class StackTables {
   // A module's number, which is entered if it is new; 0 where there is no room.
   uint16_t module_of(const Module& wanted);
 
-  unwind::RowCache* rows() const;
+  unwind::RowCache& rows() const { return indexes_->rows; }
+  ThreadSamples* of_thread(uint32_t slot) const { return &indexes_->threads[slot]; }
+  // For a capture that finds its thread's part in use; whoever has the lock.
+  unwind::Trail& spare_trail() const { return indexes_->spare_trail; }
   // An object was unloaded: others may come to lie where it was.
   void forget_rows() const;
 
@@ -46,17 +72,29 @@ class StackTables {
   T* at(size_t offset) const {
     return reinterpret_cast<T*>(base_ + (offset - kSamplingOffset));
   }
+  uint32_t take_shared_sample();
+  void give_shared_sample(uint32_t index);
   bool promise(uint32_t section, size_t bytes);
   uint64_t take(uint32_t section, uint64_t items);
-  bool same(const Stack& stack, uint64_t hash, const uint64_t* frames, unsigned depth) const;
-  uint32_t append(uint64_t hash, const uint64_t* frames, unsigned depth, bool truncated, uint32_t scope);
+  struct Wanted {
+    const uint64_t* frames;
+    unsigned depth;
+    uint16_t flags;
+    uint32_t scope;
+    uint32_t writer;
+    uint64_t hash;
+  };
+  uint32_t enter(const Wanted& wanted);
+  bool same(const Stack& stack, const Wanted& wanted) const;
+  uint32_t append(const Wanted& wanted);
 
   char* base_ = nullptr;
+  StackIndexes* indexes_ = nullptr;
   bool is_file_ = false;
   uint64_t promised_[kMaxSections] = {};  // bytes of each table that may be touched
 };
 
-extern constinit StackTables stacks;
+HEAPSTER_LOCAL extern constinit StackTables stacks;
 
 // Which module an address belongs to, entered if it is new, and how to unwind from there. For the unwinder.
 unwind::Place place_of(uintptr_t address);

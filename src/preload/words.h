@@ -53,7 +53,11 @@ struct Alone {
   template <typename T>
   static void add(T& word, T by) {
 #if HEAPSTER_ONE_INSTRUCTION_ADD
-    asm("addq %1, %0" : "+m"(word) : "er"(by) : "cc");
+    if constexpr (sizeof word == sizeof(uint32_t)) {
+      asm("addl %1, %0" : "+m"(word) : "er"(by) : "cc");
+    } else {
+      asm("addq %1, %0" : "+m"(word) : "er"(by) : "cc");
+    }
 #else
     store(word, static_cast<T>(load(word) + by));
 #endif

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <span>
+#include <tuple>
 
 #include "reader/hex.h"
 #include "reader/stack_tables.h"
@@ -67,13 +69,17 @@ class Decoder {
         ++to_.damaged;
         continue;
       }
-      places_[i] = static_cast<uint32_t>(to_.stacks.size());
-      Stack& stack = to_.stacks.emplace_back();
-      for (const uint64_t word : frames.subspan(raw[i].first_frame, raw[i].depth))
-        stack.frames.push_back(decoded_frame(word, to_.modules.size()));
-      stack.truncated = (raw[i].flags & kStackTruncated) != 0;
-      stack.scope = raw[i].scope;
-      stack.figures = decoded_figures(raw[i]);
+      const auto own = frames.subspan(raw[i].first_frame, raw[i].depth);
+      const auto [known, fresh] =
+          known_.try_emplace({raw[i].scope, raw[i].flags, {own.begin(), own.end()}}, to_.stacks.size());
+      places_[i] = static_cast<uint32_t>(known->second);
+      if (fresh) {
+        Stack& stack = to_.stacks.emplace_back();
+        for (const uint64_t word : own) stack.frames.push_back(decoded_frame(word, to_.modules.size()));
+        stack.truncated = (raw[i].flags & kStackTruncated) != 0;
+        stack.scope = raw[i].scope;
+      }
+      add(to_.stacks[known->second].figures, decoded_figures(raw[i]));
     }
   }
 
@@ -95,6 +101,8 @@ class Decoder {
  private:
   Stacks& to_;
   std::vector<uint32_t> places_;  // of the table's stacks among those that are whole
+  // Each thread writes to entries of its own, so one stack may have several: by scope, flags and frames.
+  std::map<std::tuple<uint32_t, uint16_t, std::vector<uint64_t>>, size_t> known_;
 };
 
 }  // namespace

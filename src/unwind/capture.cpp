@@ -8,12 +8,6 @@ namespace heapster::unwind {
 
 namespace {
 
-struct Registers {
-  uintptr_t instruction;
-  uintptr_t stack;
-  uintptr_t frame;
-};
-
 uintptr_t read(uintptr_t address) { return *reinterpret_cast<const uintptr_t*>(address); }
 
 // User addresses leave the upper bits alone, so a complement is no other address.
@@ -72,7 +66,8 @@ bool find_cfa(const Row& row, const Registers& registers, const Bounds& bounds, 
   }
 }
 
-bool step(const Row& row, Registers& registers, const Bounds& bounds) {
+// `frame_at` becomes where the frame pointer was read, or 0.
+bool step(const Row& row, Registers& registers, const Bounds& bounds, uintptr_t& frame_at) {
   uintptr_t cfa;
   if (!find_cfa(row, registers, bounds, cfa)) return false;
   if ((cfa & 7) != 0 || cfa <= registers.stack || cfa > bounds.top) return false;
@@ -81,6 +76,7 @@ bool step(const Row& row, Registers& registers, const Bounds& bounds) {
     at = registers.frame + static_cast<uintptr_t>(static_cast<intptr_t>(row.saved_offset));
   if (row.saved == Saved::kAtCfa || row.saved == Saved::kAtFrame) {
     if ((at & 7) != 0 || at < registers.stack || !bounds.holds(at)) return false;
+    frame_at = at;
     registers.frame = read(at);
   } else if (row.saved == Saved::kLost) {
     registers.frame = 0;
@@ -90,24 +86,66 @@ bool step(const Row& row, Registers& registers, const Bounds& bounds) {
   return true;
 }
 
+// Whether all that lies above a stop is as it was.
+bool still_there(const Trail::Stops& last, unsigned from) {
+  for (unsigned i = from; i + 1 < Trail::kMost; ++i) {
+    const Trail::Stop& next = last.at[i + 1];
+    if (read(next.stack - 8) != next.key) return false;  // nor is it after a signal's frame, whose key is another
+    const uintptr_t frame_at = last.at[i].frame_at;
+    if (frame_at != 0 && read(frame_at) != next.frame) return false;
+  }
+  return true;
+}
+
+// Puts the new inner frames before the outer ones that are kept.
+Capture join(Trail& trail, unsigned fresh, unsigned kept, bool again) {
+  for (unsigned i = 0; i < fresh; ++i) {
+    trail.last.at[kept - fresh + i] = trail.fresh.at[i];
+    trail.last.frames[kept - fresh + i] = trail.fresh.frames[i];
+  }
+  trail.depth = Trail::kMost - kept + fresh;
+  return {trail.last.frames + kept - fresh, trail.depth, trail.complete, again};
+}
+
+Capture cut_short(Trail& trail, unsigned fresh, bool complete) {
+  trail.depth = 0;
+  return {trail.fresh.frames, fresh, complete, false};
+}
+
 }  // namespace
 
-Capture capture(RowCache& cache, FindPlace find, const Bounds& bounds, uint64_t* frames, unsigned most) {
-  Registers registers;
-  asm volatile("leaq 1f(%%rip), %0\n1:\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2"
-               : "=r"(registers.instruction), "=r"(registers.stack), "=r"(registers.frame));
-  unsigned depth = 0;
-  bool interrupted = true;  // the first instruction is this one, not one after a call
-  for (bool own = true;; own = false) {
-    const Row row = unpack(row_at(cache, find, registers.instruction, interrupted));
-    if (!own) {
-      if (depth == most) return {depth, false};
-      frames[depth++] = static_cast<uint64_t>(row.module) << kAddressBits | address_of(registers.instruction);
+Capture capture(RowCache& cache, FindPlace find, const Bounds& bounds, const Registers& from, Trail& trail) {
+  Registers registers = {from.instruction, from.stack, from.frame};
+  const uint64_t age = __atomic_load_n(&cache.age, __ATOMIC_RELAXED);
+  if (trail.top != bounds.top || trail.age != age) trail.depth = 0;
+  trail.top = bounds.top;
+  trail.age = age;
+  const unsigned first = Trail::kMost - trail.depth;
+  unsigned kept = first;
+  bool interrupted = false;
+  for (unsigned fresh = 0;; ++fresh) {
+    const uint64_t key = key_of(registers.instruction, interrupted);
+    while (kept < Trail::kMost && trail.last.at[kept].stack < registers.stack) ++kept;
+    if (kept < Trail::kMost && fresh <= kept) {
+      const Trail::Stop& stop = trail.last.at[kept];
+      if (stop.key == key && stop.stack == registers.stack && stop.frame == registers.frame &&
+          still_there(trail.last, kept)) {
+        return join(trail, fresh, kept, fresh == 0 && kept == first);
+      }
     }
+    if (fresh == Trail::kMost) return cut_short(trail, fresh, false);
+    const Row row = unpack(row_at(cache, find, registers.instruction, interrupted));
+    trail.fresh.frames[fresh] = static_cast<uint64_t>(row.module) << kAddressBits | address_of(registers.instruction);
+    Trail::Stop& stop = trail.fresh.at[fresh];
+    stop = {key, registers.stack, registers.frame, 0};
     interrupted = row.base == Base::kSignal;
-    if (row.base == Base::kStop) return {depth, row.saved == Saved::kSame};
-    if (!(interrupted ? leave_handler(registers, bounds) : step(row, registers, bounds))) return {depth, false};
-    if (registers.instruction == 0) return {depth, true};
+    if (row.base == Base::kStop) {
+      trail.complete = row.saved == Saved::kSame;
+      return join(trail, fresh + 1, Trail::kMost, false);
+    }
+    if (!(interrupted ? leave_handler(registers, bounds) : step(row, registers, bounds, stop.frame_at)))
+      return cut_short(trail, fresh + 1, false);
+    if (registers.instruction == 0) return cut_short(trail, fresh + 1, true);
   }
 }
 

@@ -139,6 +139,7 @@ int main() {
 #include "layout/stacks.def"
   STACK(lifetimes);
   STACK(scope);
+  STACK(writer);
   STACK(reserved);
 #define SAMPLE(name) FIELD("Sample", Sample, name)
   SAMPLE(pointer);

@@ -157,7 +157,7 @@ class Snapshot:
         """Sums over all stacks; what is in 256ths of a block, as blocks."""
         stacks, totals = self.stacks(), {}
         for name, (_, _, meaning) in self.tables_of_stacks["Stack"].fields.items():
-            if name in ("hash", "first_frame", "flags", "depth", "lifetimes", "scope", "reserved"):
+            if name in ("hash", "first_frame", "flags", "depth", "lifetimes", "scope", "writer", "reserved"):
                 continue
             total = sum(stack[name] for stack in stacks)
             totals[name] = (total + 128) // 256 if meaning.endswith("in 256ths") else total

@@ -70,6 +70,42 @@ TEST(Stacks, AddUp) {
   EXPECT_EQ(total.live_bytes(), 40u * 128 * 4096 + (2u << 20) + 600'000);
 }
 
+// As threads leave them, of which one frees what the other allocated.
+TEST(Stacks, EntriesOfOneStackAddUp) {
+  const Stacks one = stacks_after([](StackTables&) {});
+  const Stacks two = stacks_after([](StackTables& tables) {
+    const auto whole = [](uint64_t blocks) { return blocks * kWholeBlock; };
+    tables.stacks.push_back(tables.stacks[1]);
+    heapster::Stack& first = tables.stacks[1];
+    heapster::Stack& second = tables.stacks.back();
+    first.alloc_count += whole(7);
+    first.alloc_bytes += 700;
+    second = {};
+    second.first_frame = tables.stacks[1].first_frame;
+    second.depth = tables.stacks[1].depth;
+    second.freed_count = whole(7);
+    second.freed_bytes = 700;
+    second.peak_bytes = uint64_t{0} - 300;  // below zero
+    first.peak_bytes += 300;
+    tables.samples[0].stack = static_cast<uint32_t>(tables.stacks.size() - 1);
+  });
+  ASSERT_EQ(two.stacks.size(), one.stacks.size());
+  EXPECT_EQ(two.stacks[1].figures.live_bytes(), one.stacks[1].figures.live_bytes());
+  EXPECT_EQ(two.stacks[1].figures.peak_bytes, one.stacks[1].figures.peak_bytes);
+  EXPECT_EQ(two.stacks[1].figures.alloc_count, one.stacks[1].figures.alloc_count + 7 * kWholeBlock);
+  EXPECT_EQ(*two.samples[0].stack, 1u);
+  EXPECT_EQ(two.damaged, 0u);
+}
+
+// What another scope did with it stays apart.
+TEST(Stacks, EntriesOfOtherScopesDoNotAddUp) {
+  const Stacks stacks = stacks_after([](StackTables& tables) {
+    tables.stacks.push_back(tables.stacks[1]);
+    tables.stacks.back().scope = 1;
+  });
+  EXPECT_EQ(stacks.stacks.size(), 5u);
+}
+
 TEST(Stacks, EntriesThatAreNotReadyAreNotThere) {
   const Stacks stacks = stacks_after([](StackTables& tables) {
     tables.stacks[1].depth = 0;

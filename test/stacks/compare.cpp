@@ -2,8 +2,9 @@
 //
 // A preload of the tests: takes every so many mallocs' stacks twice, by src/unwind and by libunwind, compares them
 // frame by frame, and appends what it found to the file named by COMPARE_OUT when the program ends:
-//   stacks STACKS frames FRAMES different STACKS shorter STACKS longer STACKS
-// One that agrees as far as it goes and then stops where libunwind goes on is "shorter"; "different" is a wrong frame.
+//   stacks STACKS frames FRAMES different STACKS shorter STACKS longer STACKS again STACKS
+// One that agrees as far as it goes and then stops where libunwind goes on is "shorter"; "different" is a wrong frame;
+// "again" are those that were found to be the last one once more. The innermost 64 frames are compared.
 
 #define UNW_LOCAL_ONLY
 #include <dlfcn.h>
@@ -24,10 +25,12 @@
 namespace {
 
 using heapster::unwind::Bounds;
+using heapster::unwind::Capture;
 using heapster::unwind::Place;
+using heapster::unwind::Trail;
 
 heapster::unwind::RowCache cache;
-std::atomic<uint64_t> calls{0}, stacks{0}, frames{0}, different{0}, shorter{0}, longer{0};
+std::atomic<uint64_t> calls{0}, stacks{0}, again{0}, frames{0}, different{0}, shorter{0}, longer{0};
 thread_local bool busy __attribute__((tls_model("initial-exec"))) = false;
 int every = 1;
 
@@ -50,45 +53,40 @@ Bounds own_bounds() {
   return bounds;
 }
 
+// Names the frames from `first` on, for a look at what went wrong.
+void explain(const Capture& ours, void* const* theirs, unsigned found, unsigned first) {
+  if (std::getenv("COMPARE_VERBOSE") == nullptr) return;
+  for (unsigned i = first; i < ours.depth || i < found; ++i) {
+    Dl_info info{};
+    void* at = i < found ? theirs[i] : nullptr;
+    dladdr(at, &info);
+    std::fprintf(stderr, "%u %lx %p %s+%lx %s\n", i, i < ours.depth ? heapster::unwind::address_of(ours.frames[i]) : 0,
+                 at, info.dli_fname, reinterpret_cast<uintptr_t>(at) - reinterpret_cast<uintptr_t>(info.dli_fbase),
+                 info.dli_sname);
+  }
+}
+
 __attribute__((noinline)) void compare() {
-  constexpr unsigned kMost = 256;
-  uint64_t ours[kMost];
-  void* theirs[kMost];
+  static thread_local Trail trail __attribute__((tls_model("initial-exec"))) = {};
+  void* theirs[1 + Trail::kMost];  // from this function on
   const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
   const Bounds bounds = own_bounds();
   if (here < bounds.bottom || here >= bounds.top) return;  // on another stack than the thread's
-  const auto captured = heapster::unwind::capture(cache, find_place, bounds, ours, kMost);
-  const int found = unw_backtrace(theirs, kMost);
+  const Capture ours =
+      heapster::unwind::capture(cache, find_place, bounds, heapster::unwind::registers_of_caller(), trail);
+  const unsigned found = static_cast<unsigned>(unw_backtrace(theirs, 1 + Trail::kMost)) - 1;
   ++stacks;
-  // Both begin here, at different instructions of this function.
-  unsigned i = 1;
-  for (; i < captured.depth && i < static_cast<unsigned>(found); ++i) {
-    if (heapster::unwind::address_of(ours[i]) != reinterpret_cast<uint64_t>(theirs[i])) {
-      if (different++ == 0 && std::getenv("COMPARE_VERBOSE") != nullptr) {
-        for (unsigned k = 0; k < captured.depth || k < static_cast<unsigned>(found); ++k) {
-          Dl_info info{};
-          void* at = k < static_cast<unsigned>(found) ? theirs[k] : nullptr;
-          dladdr(at, &info);
-          std::fprintf(stderr, "%u %lx %p %s %s\n", k, k < captured.depth ? heapster::unwind::address_of(ours[k]) : 0,
-                       at, info.dli_fname, info.dli_sname);
-        }
-      }
+  again += ours.again;
+  unsigned i = 0;
+  for (; i < ours.depth && i < found; ++i) {
+    if (heapster::unwind::address_of(ours.frames[i]) != reinterpret_cast<uint64_t>(theirs[1 + i])) {
+      if (different++ == 0) explain(ours, theirs + 1, found, 0);
       return;
     }
   }
   frames += i;
-  if (captured.depth < static_cast<unsigned>(found)) {
-    if (shorter++ == 0 && std::getenv("COMPARE_VERBOSE") != nullptr) {
-      for (unsigned k = captured.depth - 1; k < static_cast<unsigned>(found); ++k) {
-        Dl_info info{};
-        dladdr(theirs[k], &info);
-        std::fprintf(stderr, "shorter at %u %p %s+%lx %s\n", k, theirs[k], info.dli_fname,
-                     reinterpret_cast<uintptr_t>(theirs[k]) - reinterpret_cast<uintptr_t>(info.dli_fbase),
-                     info.dli_sname);
-      }
-    }
-  }
-  if (captured.depth > static_cast<unsigned>(found)) ++longer;
+  if (ours.depth < found && shorter++ == 0) explain(ours, theirs + 1, found, ours.depth - 1);
+  if (ours.depth > found) ++longer;
 }
 
 __attribute__((constructor)) void start() {
@@ -100,8 +98,9 @@ __attribute__((destructor)) void finish() {
   const int fd = path == nullptr ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return;
   char line[256];
-  const int size = std::snprintf(line, sizeof line, "stacks %lu frames %lu different %lu shorter %lu longer %lu\n",
-                                 stacks.load(), frames.load(), different.load(), shorter.load(), longer.load());
+  const int size =
+      std::snprintf(line, sizeof line, "stacks %lu frames %lu different %lu shorter %lu longer %lu again %lu\n",
+                    stacks.load(), frames.load(), different.load(), shorter.load(), longer.load(), again.load());
   if (write(fd, line, static_cast<size_t>(size)) != size) std::abort();
   close(fd);
 }
