@@ -56,8 +56,8 @@ struct ForkBaseline {
   Cell cells[kBuckets];
 };
 constexpr uint32_t kForksAtOnce = 4;
-ForkBaseline baselines[kForksAtOnce];
-ForkBaseline own_look;  // of a child whose parent left it none
+HEAPSTER_ASIDE ForkBaseline baselines[kForksAtOnce];
+HEAPSTER_ASIDE ForkBaseline own_look;  // of a child whose parent left it none
 
 void open_gate() {
   store(gate.any, UINTPTR_MAX);
@@ -148,7 +148,7 @@ bool end_probation(Headers verdict) {
 
 void say(const char* what) {
   if (!config.verbose) return;
-  static constinit char line[kPathRoom + 128] = {};  // too large for a small stack; said at the start and the end
+  HEAPSTER_ASIDE static constinit char line[kPathRoom + 128] = {};  // too large for a small stack; said at the start and the end
   TextBuilder text(line, sizeof line);
   text.add("heapster: ").add(what).add(" (pid ").add(process.pid).add(")");
   if (snapshot_path()[0] != '\0') text.add(", snapshot ").add(snapshot_path());

@@ -28,8 +28,8 @@ struct Desk {
 };
 enum : size_t { kEnd, kDump, kStart, kDesks };
 Desk desks[kDesks];
-char numbered_path[kPathRoom];
-char earlier_path[kPathRoom];
+HEAPSTER_ASIDE char numbered_path[kPathRoom];
+HEAPSTER_ASIDE char earlier_path[kPathRoom];
 
 bool write_all(int fd, const void* from, size_t bytes, uint64_t offset) {
   const char* at = static_cast<const char*>(from);

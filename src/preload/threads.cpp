@@ -28,9 +28,9 @@ constexpr uint32_t kNone = kNoPlace;
 constexpr uint32_t kSharedShards = 4;
 
 constinit unsigned end_key = kNone;
-constinit uint32_t free_after[kMaxSlots] = {};  // index + 1 of the free slot below, by slot
+HEAPSTER_ASIDE constinit uint32_t free_after[kMaxSlots] = {};  // index + 1 of the free slot below, by slot
 constinit FreeList free_slots;
-constinit FreeList scope_slots[kMaxScopes];  // a scope's slots stay its own
+HEAPSTER_ASIDE constinit FreeList scope_slots[kMaxScopes];  // a scope's slots stay its own
 constinit Shard* shared_shards[kSharedShards] = {};
 
 Shard early;  // in use until the segment is there, and where no slot can be had
