@@ -73,6 +73,7 @@ class Decoder {
         stack.frames.push_back(decoded_frame(word, to_.modules.size()));
       stack.truncated = (raw[i].flags & kStackTruncated) != 0;
       stack.scope = raw[i].scope;
+      stack.number = static_cast<uint32_t>(i);
       stack.figures = decoded_figures(raw[i]);
     }
   }

@@ -55,6 +55,7 @@ struct Stack {
   std::vector<Frame> frames;  // innermost first
   bool truncated = false;     // the outermost function was not reached
   uint32_t scope = 0;         // Scope::numbers; 0: none
+  uint32_t number = 0;        // its place in the file's table
   StackFigures figures;
 };
 
