@@ -23,6 +23,7 @@
 #include "preload/sample_index.h"
 #include "preload/stack_tables.h"
 #include "preload/threads.h"
+#include "preload/watches.h"
 
 namespace heapster::preload {
 
@@ -113,10 +114,13 @@ void take_frames(Frames& frames) {
   frames.truncated = !captured.complete;
 }
 
-void add_alloc(Stack& stack, const Sample& sample) {
+HEAPSTER_COLD void add_alloc(const Sample& sample) {
+  if (sample.stack == kNoStack) return;
+  Stack& stack = stacks.stack(sample.stack);
   Together::add(stack.samples, uint64_t{1});
   Together::add(stack.alloc_count, sample.weight_count);
   Together::add(stack.alloc_bytes, sample.weight_bytes);
+  tell_watches(sample.stack, {.alloc_count = sample.weight_count, .alloc_bytes = sample.weight_bytes});
 }
 
 void add_free(const Sample& sample, const void* block) {
@@ -126,6 +130,7 @@ void add_free(const Sample& sample, const void* block) {
   Together::add(stack.freed_samples, uint64_t{1});
   Together::add(stack.freed_count, sample.weight_count);
   Together::add(stack.freed_bytes, sample.weight_bytes);
+  tell_watches(sample.stack, {.freed_count = sample.weight_count, .freed_bytes = sample.weight_bytes});
   __atomic_fetch_add(&stack.lifetimes[lifetime_bucket(time > sample.time ? time - sample.time : 0)], 1u,
                      __ATOMIC_RELAXED);
   const Shard* shard = own_shard();
@@ -176,8 +181,10 @@ void reweigh(Sample& sample, uint64_t bytes) {
     Together::add(stack.alloc_count, weight.count - sample.weight_count);
     if (weight.bytes >= sample.weight_bytes) {
       Together::add(stack.alloc_bytes, weight.bytes - sample.weight_bytes);
+      tell_watches(sample.stack, {.alloc_bytes = weight.bytes - sample.weight_bytes, .growth_count = grown ? 1u : 0u});
     } else {
       Together::add(stack.freed_bytes, sample.weight_bytes - weight.bytes);
+      tell_watches(sample.stack, {.freed_bytes = sample.weight_bytes - weight.bytes});
     }
   }
   store(sample.bytes, bytes);
@@ -320,7 +327,7 @@ void sample(Shard* shard, void* block) {
   taken.slot = thread_state.slot;
   taken.generation = home_shard().generation;
   taken.stack = stacks.enter(frames.at + frames.first, frames.depth, frames.truncated, load(shard->scope));
-  if (taken.stack != kNoStack) add_alloc(stacks.stack(taken.stack), taken);
+  add_alloc(taken);
   follow(place, block);
   time_a_call(next_random(shard->random));
 }
@@ -332,6 +339,8 @@ void forget_sample(void* block) {
 void object_unloaded() {
   if (mean != 0 && in_own_process()) stacks.forget_rows();
 }
+
+bool is_sampling() { return mean != 0; }
 
 void keep_stacks_at_peak() {
   if (mean != 0) stacks.keep_peak();
