@@ -206,6 +206,7 @@ void compared() {
     allocate_and_free(times, 100);
     kept(std::malloc(static_cast<size_t>(bytes)));
     heapster_arena_asked(&pool, bytes);
+    for (const auto tell : {heapster_arena_asked, heapster_arena_upstream}) tell(&pool, 0);
   };
   step(5, 1000);
   {

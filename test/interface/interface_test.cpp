@@ -240,6 +240,8 @@ TEST_F(Compared, DiffHasAllOfThemAsJson) {
   EXPECT_EQ(pool.at("there"), "both");
   EXPECT_EQ(pool.at("alloc_count"), 1);
   EXPECT_EQ(pool.at("alloc_sum"), 3000);
+  EXPECT_EQ(pool.at("dealloc_count"), 0);
+  EXPECT_EQ(pool.at("upstream_count"), 0) << "0 bytes are no block";
   EXPECT_EQ(pool.at("use_curr"), 4000);
   EXPECT_EQ(pool.at("change").at("use_curr"), 3000);
   EXPECT_EQ(item(json.at("arenas"), "name", "fresh").at("there"), "to");
