@@ -21,7 +21,7 @@ void* (*volatile reallocate)(void*, std::size_t) = std::realloc;
 void (*volatile release)(void*) = std::free;
 
 // Functions that stay in their stacks: what follows the call keeps it from being the last one.
-#define APART __attribute__((noinline, noclone))
+#define APART __attribute__((noinline))
 void* kept = nullptr;
 void* leaked = nullptr;
 volatile int calls = 0;
