@@ -147,7 +147,8 @@ static inline uint64_t heapster_remaining(void) {
 }
 
 /* What an arena tells of itself: bytes asked of it, and bytes that it took from upstream, one block each; below zero
- * they are given back. Arenas of one name are one; at most 64 are shown. */
+ * they are given back. 0 is no block and counts nowhere: an empty block is to be told as one of 1 byte, both times, as
+ * memory_resource.hpp does. Arenas of one name are one; at most 64 are shown. */
 static inline void heapster_arena_asked(heapster_arena_handle* arena, int64_t bytes) {
   const heapster_interface_v1* interface = heapster_find();
   if (interface != NULL) interface->arena_asked(arena, bytes);

@@ -43,6 +43,19 @@ typedef struct heapster_arena_handle {
   uint64_t id;
 } heapster_arena_handle;
 
+/* What happened to the blocks of one stack while a watch was on, as far as blocks are sampled (HEAPSTER_STACKS): bytes
+ * are usable ones, alloc_bytes with those that blocks grew by. */
+typedef struct heapster_site {
+  uint64_t stack; /* its number: `heapster stacks PID --only NUMBER` names its functions */
+  uint64_t alloc_count;
+  uint64_t alloc_bytes;
+  uint64_t growth_count;
+  uint64_t freed_count;
+  uint64_t freed_bytes;
+} heapster_site;
+
+#define HEAPSTER_SITES 512 /* that a watch has room for */
+
 /* What libheapster.so hands out. Of another version, it hands out nothing. */
 typedef struct heapster_interface_v1 {
   size_t stats_bytes; /* of a heapster_stats */
@@ -63,6 +76,12 @@ typedef struct heapster_interface_v1 {
   void (*arena_reset)(heapster_arena_handle* arena, uint64_t blocks, uint64_t bytes);
   /* For languages that do not know the members: a figure that is no histogram, by its name. 0 where there is none. */
   int (*figure)(const heapster_stats* of, const char* name, double* value);
+  /* A watch gathers by stack what the calling thread does, or, for everyone != 0, all threads do, until its sites are
+   * asked for; `watched` returns how many there are, and fills in at most `room`. 0: no stacks are taken, or too many
+   * watches are on. To be given back by `unwatch`. testing.hpp names by it who allocated. */
+  uint64_t (*watch)(int everyone);
+  size_t (*watched)(uint64_t watch, heapster_site* into, size_t room);
+  void (*unwatch)(uint64_t watch);
 } heapster_interface_v1;
 
 #define HEAPSTER_INTERFACE_VERSION 1u

@@ -73,7 +73,10 @@ void raise_to(uint64_t& highest, uint64_t value) {
 
 }  // namespace
 
+// Nothing asked for and nothing given back look the same, so 0 is neither: what counted as the one would never be
+// taken back by the other.
 void arena_asked(heapster_arena_handle& arena, int64_t bytes) {
+  if (bytes == 0) return;
   heapster_arena* entry = entry_of(arena);
   if (entry == nullptr) return;
   const auto change = static_cast<uint64_t>(bytes);
@@ -89,6 +92,7 @@ void arena_asked(heapster_arena_handle& arena, int64_t bytes) {
 }
 
 void arena_upstream(heapster_arena_handle& arena, int64_t bytes) {
+  if (bytes == 0) return;
   heapster_arena* entry = entry_of(arena);
   if (entry == nullptr) return;
   const auto change = static_cast<uint64_t>(bytes);

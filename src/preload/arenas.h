@@ -11,7 +11,7 @@
 
 namespace heapster::preload {
 
-// Bytes asked of an arena, or of upstream by it; below zero: given back. From any thread.
+// Bytes asked of an arena, or of upstream by it; below zero: given back; 0: nothing. From any thread.
 void arena_asked(heapster_arena_handle& arena, int64_t bytes);
 void arena_upstream(heapster_arena_handle& arena, int64_t bytes);
 // The arena was emptied at once: so much of what was asked of it is given back. Others of its name may have the rest.

@@ -15,6 +15,7 @@
 #include "preload/scopes.h"
 #include "preload/segment_memory.h"
 #include "preload/threads.h"
+#include "preload/watches.h"
 #include "preload/words.h"
 
 namespace heapster::preload {
@@ -276,6 +277,9 @@ constexpr heapster_interface_v1 kInterface = {
     .figure = [](const heapster_stats* of, const char* name, double* value) -> int {
       return find_figure(*of, name, *value);
     },
+    .watch = [](int everyone) -> uint64_t { return ready() ? begin_watch(everyone != 0) : 0; },
+    .watched = watched,
+    .unwatch = end_watch,
 };
 
 }  // namespace

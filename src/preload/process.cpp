@@ -148,7 +148,8 @@ bool end_probation(Headers verdict) {
 
 void say(const char* what) {
   if (!config.verbose) return;
-  HEAPSTER_ASIDE static constinit char line[kPathRoom + 128] = {};  // too large for a small stack; said at the start and the end
+  HEAPSTER_ASIDE static constinit char line[kPathRoom + 128] =
+      {};  // too large for a small stack; said at the start and the end
   TextBuilder text(line, sizeof line);
   text.add("heapster: ").add(what).add(" (pid ").add(process.pid).add(")");
   if (snapshot_path()[0] != '\0') text.add(", snapshot ").add(snapshot_path());

@@ -23,6 +23,7 @@
 #include "preload/sample_index.h"
 #include "preload/stack_tables.h"
 #include "preload/threads.h"
+#include "preload/watches.h"
 
 namespace heapster::preload {
 
@@ -147,6 +148,7 @@ void add_alloc(Stack& stack, const Sample& sample) {
     Writer::add(stack.alloc_count, sample.weight_count);
     Writer::add(stack.alloc_bytes, sample.weight_bytes);
   });
+  tell_watches(sample.stack, {.alloc_count = sample.weight_count, .alloc_bytes = sample.weight_bytes});
 }
 
 // The stack's figures that this thread may write to.
@@ -164,6 +166,7 @@ void add_free(const Sample& sample, const void* block) {
   if (stack == nullptr) return;
   const uint64_t time = now();
   const uint32_t lifetime = lifetime_bucket(time > sample.time ? time - sample.time : 0);
+  tell_watches(sample.stack, {.freed_count = sample.weight_count, .freed_bytes = sample.weight_bytes});
   const Shard* shard = own_shard();
   const bool elsewhere =
       shard == nullptr || thread_state.slot != sample.slot || home_shard().generation != sample.generation;
@@ -226,14 +229,13 @@ void reweigh(Sample& sample, uint64_t bytes) {
   if (grown) sample.drawn += bytes - sample.bytes;
   const Weight weight = weigh(bytes, sample.drawn, mean);
   if (Stack* stack = own_figures(sample.stack)) {
+    const bool more = weight.bytes >= sample.weight_bytes;
+    const uint64_t by = more ? weight.bytes - sample.weight_bytes : sample.weight_bytes - weight.bytes;
     with_writer(*stack, [&]<typename Writer> {
       Writer::add(stack->alloc_count, weight.count - sample.weight_count);
-      if (weight.bytes >= sample.weight_bytes) {
-        Writer::add(stack->alloc_bytes, weight.bytes - sample.weight_bytes);
-      } else {
-        Writer::add(stack->freed_bytes, sample.weight_bytes - weight.bytes);
-      }
+      Writer::add(more ? stack->alloc_bytes : stack->freed_bytes, by);
     });
+    tell_watches(sample.stack, more ? Done{.alloc_bytes = by, .growth_count = grown} : Done{.freed_bytes = by});
   }
   store(sample.bytes, bytes);
   store(sample.weight_bytes, weight.bytes);
@@ -393,6 +395,8 @@ void forget_sample(void* block) {
 void object_unloaded() {
   if (mean != 0 && in_own_process()) stacks.forget_rows();
 }
+
+bool is_sampling() { return mean != 0; }
 
 void keep_stacks_at_peak() {
   if (mean != 0) stacks.keep_peak();

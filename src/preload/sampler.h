@@ -40,6 +40,9 @@ void forget_sample(void* block);
 // The cache of unwind rows is for objects that are loaded.
 void object_unloaded();
 
+// Whether anything is sampled.
+bool is_sampling();
+
 // Copies what each stack holds now as what it held at the peak.
 void keep_stacks_at_peak();
 

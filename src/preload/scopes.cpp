@@ -27,8 +27,8 @@ struct ScopeEntry {
   uint32_t name_bytes;
   char path[kScopePathBytes];
 };
-HEAPSTER_ASIDE ScopeEntry scopes[kMaxScopes];        // from 1
-constinit uint32_t scopes_taken = 1;  // entries that somebody fills, or has
+HEAPSTER_ASIDE ScopeEntry scopes[kMaxScopes];  // from 1
+constinit uint32_t scopes_taken = 1;           // entries that somebody fills, or has
 constexpr uint32_t kIndexEntries = 256;
 HEAPSTER_ASIDE constinit uint32_t index_of[kIndexEntries] = {};  // an entry's number, by hash
 

@@ -138,7 +138,8 @@ bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& p
 }
 
 void remove_segment_file(const Identity& identity) {
-  HEAPSTER_ASIDE static constinit char path[kPathRoom + 64] = {};  // too large for a small stack, and only one thread ends us
+  HEAPSTER_ASIDE static constinit char path[kPathRoom + 64] =
+      {};  // too large for a small stack, and only one thread ends us
   TextBuilder(path, sizeof path).add(config.run_dir).add('/').add(SegmentName(identity));
   kernel::unlink_at(AT_FDCWD, path);
 }

@@ -62,7 +62,7 @@ class Decoder {
   explicit Decoder(Stacks& to) : to_(to) {}
 
   void stacks(const std::vector<heapster::Stack>& raw, std::span<const uint64_t> frames) {
-    places_.assign(raw.size(), kNoStack);
+    to_.places.assign(raw.size(), kNoStack);
     for (size_t i = 0; i < raw.size(); ++i) {
       if (raw[i].depth == 0) continue;  // not there yet
       if (raw[i].depth > kMaxDepth || uint64_t{raw[i].first_frame} + raw[i].depth > frames.size()) {
@@ -72,7 +72,7 @@ class Decoder {
       const auto own = frames.subspan(raw[i].first_frame, raw[i].depth);
       const auto [known, fresh] =
           known_.try_emplace({raw[i].scope, raw[i].flags, {own.begin(), own.end()}}, to_.stacks.size());
-      places_[i] = static_cast<uint32_t>(known->second);
+      to_.places[i] = static_cast<uint32_t>(known->second);
       if (fresh) {
         Stack& stack = to_.stacks.emplace_back();
         for (const uint64_t word : own) stack.frames.push_back(decoded_frame(word, to_.modules.size()));
@@ -87,7 +87,7 @@ class Decoder {
     for (const heapster::Sample& sample : raw) {
       if (sample.pointer == 0) continue;
       const bool named = sample.stack != kNoStack;
-      const uint32_t place = named && sample.stack < places_.size() ? places_[sample.stack] : kNoStack;
+      const uint32_t place = named && sample.stack < to_.places.size() ? to_.places[sample.stack] : kNoStack;
       if (named && place == kNoStack) {
         ++to_.damaged;
         continue;
@@ -100,7 +100,6 @@ class Decoder {
 
  private:
   Stacks& to_;
-  std::vector<uint32_t> places_;  // of the table's stacks among those that are whole
   // Each thread writes to entries of its own, so one stack may have several: by scope, flags and frames.
   std::map<std::tuple<uint32_t, uint16_t, std::vector<uint64_t>>, size_t> known_;
 };

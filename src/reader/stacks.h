@@ -73,7 +73,8 @@ struct Stacks {
   std::vector<Module> modules;
   std::vector<Stack> stacks;
   std::vector<Sample> samples;
-  uint64_t damaged = 0;  // stacks and samples that made no sense, and were left out
+  std::vector<uint32_t> places;  // where the file's entries are among `stacks`; kNoStack: they are not
+  uint64_t damaged = 0;          // stacks and samples that made no sense, and were left out
 
   StackFigures total() const;
   uint64_t dropped() const { return sampling.stacks_dropped + sampling.samples_dropped; }

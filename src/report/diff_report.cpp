@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "report/figures.h"
 #include "report/report.h"
 #include "report/units.h"
@@ -39,6 +41,84 @@ std::string who(const reader::Process& process) {
                      seconds_text(process.duration));
 }
 
+// Rows of a name, and of some figures what they are and by how much they changed; only those of which one moved.
+class ChangeTable {
+ public:
+  ChangeTable(std::string title, std::string remark) : section_{.title = std::move(title)}, remark_(std::move(remark)) {
+    section_.table.heads = {""};
+  }
+
+  void column(const char* name) { section_.table.heads.insert(section_.table.heads.end(), {name, "change"}); }
+
+  struct Cell {
+    Value before, after;
+    std::string_view unit;
+  };
+  void row(const std::string& name, reader::There there, const std::vector<Cell>& cells) {
+    bool tells = there != reader::There::kBoth;
+    std::vector<std::string> texts = {printable(name) + mark_of(there)};
+    for (const Cell& cell : cells) {
+      const Value change = difference(cell.after, cell.before);
+      tells = tells || moved(change);
+      texts.insert(texts.end(), {value_text(cell.after, cell.unit), change_text(change, cell.unit)});
+    }
+    if (tells) {
+      section_.table.rows.push_back(std::move(texts));
+    } else {
+      ++unmoved_;
+    }
+  }
+
+  // Nothing where there are none to compare.
+  Section section() && {
+    if (section_.table.rows.empty()) section_.table.heads.clear();
+    if (section_.table.rows.empty() && unmoved_ == 0) return {};
+    section_.remark = section_.table.rows.empty() ? "nothing changed" : remark_;
+    if (!section_.table.rows.empty() && unmoved_ > 0)
+      section_.remark += fmt::format("{}{} did not change", remark_.empty() ? "" : "; ", unmoved_);
+    return std::move(section_);
+  }
+
+ private:
+  static const char* mark_of(reader::There there) {
+    if (there == reader::There::kBoth) return "";
+    return there == reader::There::kOnlyAfter ? "  (new)" : "  (gone)";
+  }
+
+  Section section_;
+  std::string remark_;
+  size_t unmoved_ = 0;
+};
+
+Section scopes_that_changed(const reader::Diff& diff) {
+  ChangeTable table("Scopes", "each without the scopes inside it");
+  for (const char* name : {"allocations", "requested", "frees", "live"}) table.column(name);
+  for (const reader::ScopeChange& scope : diff.scopes) {
+    const std::vector<Figure> before = figures(scope.own.before), after = figures(scope.own.after);
+    const auto cell = [&](std::string_view name, std::string_view unit) {
+      return ChangeTable::Cell{figure_value(before, name), figure_value(after, name), unit};
+    };
+    table.row(scope.path, scope.there,
+              {cell("alloc_count", "calls"), cell("alloc_sum", "bytes"), cell("dealloc_count", "calls"),
+               cell("use_curr", "bytes")});
+  }
+  return std::move(table).section();
+}
+
+Section arenas_that_changed(const reader::Diff& diff) {
+  ChangeTable table("Arenas", "as the program tells of them");
+  for (const char* name : {"blocks", "bytes", "in use", "upstream"}) table.column(name);
+  for (const reader::ArenaChange& arena : diff.arenas) {
+    const auto cell = [&](int64_t reader::Arena::*figure, std::string_view unit) {
+      return ChangeTable::Cell{arena.before.*figure, arena.after.*figure, unit};
+    };
+    table.row(arena.after.name, arena.there,
+              {cell(&reader::Arena::alloc_count, "calls"), cell(&reader::Arena::alloc_sum, "bytes"),
+               cell(&reader::Arena::use_curr, "bytes"), cell(&reader::Arena::upstream_curr, "bytes")});
+  }
+  return std::move(table).section();
+}
+
 }  // namespace
 
 Report make_diff_report(const reader::Snapshot& a, const reader::Snapshot& b, const reader::Diff& diff) {
@@ -62,6 +142,8 @@ Report make_diff_report(const reader::Snapshot& a, const reader::Snapshot& b, co
   between.stats = diff.flow;
   const bool forward = diff.seconds > 0;
   if (forward) report.sections.push_back(sizes_section(between));
+  for (Section& more : std::array{scopes_that_changed(diff), arenas_that_changed(diff)})
+    if (!more.title.empty()) report.sections.push_back(std::move(more));
   return report;
 }
 

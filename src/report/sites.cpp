@@ -47,17 +47,6 @@ class Gathering {
   std::map<std::string, size_t> places_;
 };
 
-std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& stacks, const reader::Names& names) {
-  std::vector<Step> steps;
-  for (const reader::Frame& frame : stack.frames) {
-    const bool in_module = frame.module < stacks.modules.size();
-    const std::string module = in_module ? stacks.modules[frame.module].short_name() : "";
-    for (const reader::Location& location : names.of(frame))
-      steps.push_back({location.function, location.file, location.line, module, location.known});
-  }
-  return steps;
-}
-
 bool selected(const std::vector<Step>& steps, const Selection& selection) {
   const auto any = [&](const std::string& pattern, std::string Step::*member) {
     return pattern.empty() ||
@@ -141,13 +130,30 @@ Estimate growth(const Site& site, uint64_t mean_bytes) {
   return change;
 }
 
+// Without what it returns, which templates' names begin with: from the last space before the arguments that is outside
+// of brackets. The whole name where that makes no sense: of operators, which have brackets and spaces of their own.
+std::string_view without_result(std::string_view function) {
+  int depth = 0;
+  bool in_name = false;
+  for (size_t i = function.size(); i-- > 0;) {
+    const char c = function[i];
+    if (c == ')' || c == '>') ++depth;
+    if (c == '(' || c == '<') --depth;
+    if (depth < 0) return function;
+    if (c == ' ' && depth == 0 && in_name)
+      return function.substr(0, i).ends_with("operator") ? function : function.substr(i + 1);
+    in_name = in_name || (depth == 0 && c == '(');
+  }
+  return function;
+}
+
 bool is_way_to_allocator(const Step& step) {
   constexpr std::string_view kWays[] = {
-      "operator new", "std::",    "__gnu_cxx::",  "alloc::",  "<alloc::", "__rust_",    "__rdl_",   "malloc",
-      "calloc",       "realloc",  "reallocarray", "strdup",   "__strdup", "strndup",    "asprintf", "g_malloc",
-      "g_realloc",    "g_slice_", "xmalloc",      "xrealloc", "xcalloc",  "void std::", "PyMem_",   "PyObject_Malloc"};
-  return std::any_of(std::begin(kWays), std::end(kWays),
-                     [&](std::string_view way) { return step.function.starts_with(way); });
+      "operator new", "std::",    "__gnu_cxx::",  "alloc::",  "<alloc::", "__rust_", "__rdl_",         "malloc",
+      "calloc",       "realloc",  "reallocarray", "strdup",   "__strdup", "strndup", "asprintf",       "g_malloc",
+      "g_realloc",    "g_slice_", "xmalloc",      "xrealloc", "xcalloc",  "PyMem_",  "PyObject_Malloc"};
+  const std::string_view name = without_result(step.function);
+  return std::any_of(std::begin(kWays), std::end(kWays), [&](std::string_view way) { return name.starts_with(way); });
 }
 
 }  // namespace
@@ -155,6 +161,17 @@ bool is_way_to_allocator(const Step& step) {
 const ByInfo& info_of(By by) { return kBys[static_cast<size_t>(by)]; }
 
 int64_t blocks_of(uint64_t in_256ths) { return whole(real_blocks(in_256ths)); }
+
+std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& stacks, const reader::Names& names) {
+  std::vector<Step> steps;
+  for (const reader::Frame& frame : stack.frames) {
+    const bool in_module = frame.module < stacks.modules.size();
+    const std::string module = in_module ? stacks.modules[frame.module].short_name() : "";
+    for (const reader::Location& location : names.of(frame))
+      steps.push_back({location.function, location.file, location.line, module, location.known});
+  }
+  return steps;
+}
 
 Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Selection& selection) {
   const reader::Stacks& stacks = *snapshot.stacks;

@@ -59,6 +59,9 @@ struct Selection {
 
 Sites make_sites(const reader::Snapshot& snapshot, const reader::Names& names, const Selection& selection = {});
 
+// The functions of one stack.
+std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& stacks, const reader::Names& names);
+
 // The sites of `after`, each with what it was in `before`; those that are gone are there too. Within one process the
 // change is surer than the levels: what lives in both snapshots is the same in both.
 Sites compare(const Sites& before, const Sites& after, bool same_process);

@@ -149,6 +149,15 @@ Estimate total_of(const Sites& sites, By by) {
   return total;
 }
 
+std::vector<std::string> way_to(std::vector<Step> steps, size_t depth) {
+  const Site site{.steps = std::move(steps)};
+  std::vector<std::string> lines;
+  const Step* last = site.steps.data() + site.steps.size();
+  for (const Step* step = culprit(site); step != nullptr && step != last && lines.size() < depth; ++step)
+    lines.push_back(step_text(*step));
+  return lines;
+}
+
 Section sites_section(const StacksAnswer& answer) {
   Section section{.title = title_of(answer)};
   const std::vector<Site>& sites = answer.sites.sites;

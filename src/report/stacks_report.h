@@ -30,6 +30,9 @@ struct StacksAnswer {
 // All sites together; the error is that of their sum.
 Estimate total_of(const Sites& sites, By by);
 
+// The functions of one stack, a line each, from the one on that a person would go and look at.
+std::vector<std::string> way_to(std::vector<Step> steps, size_t depth);
+
 Section sites_section(const StacksAnswer& answer);
 Section tree_section(const Node& root, By by, Direction direction);
 Json sites_json(const StacksAnswer& answer);

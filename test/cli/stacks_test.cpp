@@ -83,6 +83,13 @@ TEST_F(CliStacks, Filters) {
   expect_says("--size 4K:4K --format json " + busy_, "\"sites_found\": 1");
 }
 
+TEST_F(CliStacks, NamesStacksByTheirNumbers) {
+  const auto only = [&](const std::string& rest) { return stacks("--only " + rest + " " + busy_).out; };
+  EXPECT_EQ(only("1"), "program+0x2010\nprogram+0x1040\n\n");
+  EXPECT_EQ(only("1,99,1 --depth 1"), "program+0x2010\n\n\nprogram+0x2010\n\n") << "99 is not there";
+  expect_fault("--only x " + busy_, "--only");
+}
+
 TEST_F(CliStacks, LeaksThatAreKnownAreLeftOut) {
   const std::string known = run_.write("known", "# the cache lives as long as the program\nleak:libcache\n");
   expect_says("--leaks " + busy_, "    1. libcache.so.1+0x1010\n");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -197,6 +198,33 @@ void forked() {
   heapster_leave(outside);
 }
 
+// Two snapshots, and scopes and arenas that are in both or in the later one, that go on or stand still.
+void compared() {
+  heapster_arena_handle pool{"pool", 0}, still{"still", 0}, fresh{"fresh", 0};
+  const auto step = [&](int times, int64_t bytes) {
+    const heapster::scope scope{"parse"};
+    allocate_and_free(times, 100);
+    kept(std::malloc(static_cast<size_t>(bytes)));
+    heapster_arena_asked(&pool, bytes);
+    for (const auto tell : {heapster_arena_asked, heapster_arena_upstream}) tell(&pool, 0);
+  };
+  step(5, 1000);
+  {
+    const heapster::scope scope{"early"};
+    allocate_and_free(1, 10);
+  }
+  heapster_arena_asked(&still, 64);
+  if (heapster::active()) std::raise(SIGUSR1);
+  step(7, 3000);
+  {
+    const heapster::scope scope{"parse"};
+    const heapster::scope inner{"late"};
+    allocate_and_free(4, 200);
+  }
+  heapster_arena_asked(&fresh, 32);
+  heapster_arena_asked(&fresh, -32);
+}
+
 struct Scenario {
   const char* name;
   void (*run)();
@@ -212,6 +240,7 @@ constexpr Scenario kScenarios[] = {{"measure", measure},
                                    {"scope_temporary", scope_temporary},
                                    {"many_scopes", many_scopes},
                                    {"odd_leaves", odd_leaves},
+                                   {"compared", compared},
                                    {"forked", forked}};
 
 }  // namespace

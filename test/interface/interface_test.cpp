@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "layout/bucket.h"
 #include "support/numbers.h"
@@ -177,6 +178,80 @@ TEST_F(Inside, ReportsShowScopes) {
   const Ended linted =
       sandbox_.run({"sh", "-c", heapster_path() + " export -f openmetrics s.heap | promtool check metrics"});
   EXPECT_EQ(linted.exit_code, 0) << linted.out << linted.err;
+}
+
+class Compared : public Inside {
+ protected:
+  void SetUp() override { run("compared", {{"HEAPSTER_OUT", "s.heap"}}); }
+  std::string diff(const Words& more) {
+    Words words = {heapster_path(), "diff"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ended ended = sandbox_.run(words);
+    EXPECT_EQ(ended.exit_code, 0) << ended.err;
+    return ended.out;
+  }
+  // The object of that name in one of the lists.
+  static nlohmann::json item(const nlohmann::json& list, const std::string& key, const std::string& name) {
+    for (const nlohmann::json& each : list)
+      if (each.at(key) == name) return each;
+    ADD_FAILURE() << name << " is not in " << list.dump(1);
+    return {};
+  }
+};
+
+TEST_F(Compared, DiffTellsWhichScopesMoved) {
+  const std::string text = diff({"s.1.heap", "s.heap"});
+  EXPECT_THAT(text, HasSubstr("Scopes  each without the scopes inside it; 1 did not change\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\n  parse +14 +\\+8 +5\\.[0-9]+ KiB +\\+3\\.[0-9]+ KiB +12 +\\+7 +"
+                                           "3\\.[0-9]+ KiB +\\+2\\.[0-9]+ KiB\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\n  parse/late  \\(new\\) +4 +\\+4 +800 B +\\+800 B +4 +\\+4 +0 B +0 B\n"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("early")));
+  EXPECT_THAT(diff({"--runs", "s.heap", "s.1.heap"}), testing::ContainsRegex("\n  parse/late  \\(gone\\) +0 +-4 "));
+  EXPECT_THAT(diff({"s.heap", "s.heap"}), HasSubstr("Scopes  nothing changed\n"));
+}
+
+TEST_F(Compared, DiffTellsWhichArenasMoved) {
+  const std::string text = diff({"s.1.heap", "s.heap"});
+  EXPECT_THAT(text, HasSubstr("Arenas  as the program tells of them; 1 did not change\n"));
+  EXPECT_THAT(text, testing::ContainsRegex(
+                        "\n  pool +2 +\\+1 +3\\.91 KiB +\\+2\\.93 KiB +3\\.91 KiB +\\+2\\.93 KiB +0 B +0 B\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\n  fresh  \\(new\\) +1 +\\+1 +32 B +\\+32 B +0 B +0 B"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("still")));
+}
+
+TEST_F(Compared, DiffHasAllOfThemAsJson) {
+  const auto json = nlohmann::json::parse(diff({"--json", "s.1.heap", "s.heap"}));
+  ASSERT_EQ(json.at("scopes").size(), 3u);
+  const auto parse = item(json.at("scopes"), "path", "parse");
+  EXPECT_EQ(parse.at("there"), "both");
+  EXPECT_EQ(parse.at("stats").at("alloc_count"), 8);
+  EXPECT_EQ(parse.at("stats").at("alloc_sum"), 3700);
+  EXPECT_GE(parse.at("stats").at("use_curr"), 4000) << "a level is the later one";
+  EXPECT_GE(parse.at("change").at("use_curr"), 3000);
+  EXPECT_LT(parse.at("change").at("use_curr"), 3100);
+  EXPECT_EQ(parse.at("stats_with_inner").at("alloc_count"), 12);
+  const auto late = item(json.at("scopes"), "path", "parse/late");
+  EXPECT_EQ(late.at("there"), "to");
+  EXPECT_EQ(late.at("stats").at("alloc_count"), 4);
+  EXPECT_EQ(item(json.at("scopes"), "path", "early").at("stats").at("alloc_count"), 0);
+
+  ASSERT_EQ(json.at("arenas").size(), 3u);
+  const auto pool = item(json.at("arenas"), "name", "pool");
+  EXPECT_EQ(pool.at("there"), "both");
+  EXPECT_EQ(pool.at("alloc_count"), 1);
+  EXPECT_EQ(pool.at("alloc_sum"), 3000);
+  EXPECT_EQ(pool.at("dealloc_count"), 0);
+  EXPECT_EQ(pool.at("upstream_count"), 0) << "0 bytes are no block";
+  EXPECT_EQ(pool.at("use_curr"), 4000);
+  EXPECT_EQ(pool.at("change").at("use_curr"), 3000);
+  EXPECT_EQ(item(json.at("arenas"), "name", "fresh").at("there"), "to");
+
+  const auto back = nlohmann::json::parse(diff({"--json", "--runs", "s.heap", "s.1.heap"}));
+  const auto gone = item(back.at("scopes"), "path", "parse/late");
+  EXPECT_EQ(gone.at("there"), "from");
+  EXPECT_EQ(gone.at("stats").at("alloc_count"), -4);
+  EXPECT_EQ(gone.at("stats").at("use_curr"), 0);
+  EXPECT_EQ(item(back.at("arenas"), "name", "fresh").at("alloc_count"), -1);
 }
 
 }  // namespace

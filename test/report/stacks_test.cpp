@@ -112,6 +112,23 @@ TEST(Sites, TheCulpritIsNotTheWayToTheAllocator) {
             (Words{"cache::Node::make(int)", "forget", "0x7fffe0001000"}));
 }
 
+TEST(Sites, TheCulpritIsNotTheStandardLibraryWhateverItReturns) {
+  const auto found = [](std::vector<std::string> names) {
+    Site site;
+    for (std::string& name : names) site.steps.push_back({.function = std::move(name)});
+    return culprit(site)->function;
+  };
+  EXPECT_EQ(found({"char*& std::vector<char*, std::allocator<char*> >::emplace_back<char*>(char*&&)", "mine"}), "mine");
+  EXPECT_EQ(found({"decltype (::new ((void*)(0)) int((declval<int>)())) std::construct_at<int, int>(int*, int&&)",
+                   "std::invoke_result<void (&)()>::type std::invoke<void (&)()>(void (&)()) const", "mine"}),
+            "mine");
+  for (const char* name :
+       {"std::string make<std::string>(std::vector<int> const&)", "Name::operator std::string() const",
+        "bool operator< <int>(Name<int> const&, std::string)", "(anonymous namespace)::f(int)",
+        "f()::{lambda(std::string)#1}::operator()(std::string) const"})
+    EXPECT_EQ(found({"malloc", name, "main"}), name);
+}
+
 TEST(Sites, StacksThatReadTheSameAreOne) {
   StackTables tables(1);
   const uint16_t module = tables.add_module("/bin/p", 0x1000, 0x9000, 0, 1);

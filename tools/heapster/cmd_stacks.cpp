@@ -29,6 +29,7 @@ struct Wishes {
   std::string by;
   std::string suppressions, format = "text";
   std::optional<std::string> size;
+  std::vector<uint32_t> only;
   bool leaks = false, temporary = false, growth = false, tree = false, callees = false;
   report::Selection selection;
   report::StacksAnswer answer;
@@ -63,6 +64,10 @@ void add_options(CLI::App& application, Wishes& wishes) {
   application.add_option("--thread", wishes.selection.thread, "only live blocks of threads like PATTERN, or number")
       ->type_name("PATTERN");
   application.add_option("--size", wishes.size, "only live blocks of this many usable bytes")->type_name("MIN[:MAX]");
+  application.add_option("--only", wishes.only, "nothing but the functions of the stacks with these numbers")
+      ->type_name("NUMBER,…")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   application.add_option("--format", wishes.format, "text or json")->check(CLI::IsMember({"text", "json"}));
   add_symbol_options(application, wishes.symbols);
 }
@@ -193,6 +198,26 @@ std::string json_of(const std::vector<reader::Snapshot>& snapshots, const Wishes
   return report::json_text(json);
 }
 
+// The functions of some stacks, in the order in which they are asked for, each with an empty line behind it. A stack
+// that is not there has no functions. heapster/testing.hpp asks for this.
+std::string names_of(const reader::Stacks& all, const Wishes& wishes) {
+  reader::Stacks wanted;
+  wanted.modules = all.modules;
+  for (const uint32_t number : wishes.only) {
+    const uint32_t place = number < all.places.size() ? all.places[number] : kNoStack;
+    wanted.stacks.push_back(place != kNoStack ? all.stacks[place] : reader::Stack{});
+  }
+  ProgressSymbolizer symbolizer(wishes.symbols);
+  const reader::Names names = symbolizer.names(wanted);
+  std::string text;
+  for (const reader::Stack& stack : wanted.stacks) {
+    const auto lines = report::way_to(report::steps_of(stack, wanted, names), wishes.answer.depth);
+    for (const std::string& line : lines) text += line + '\n';
+    text += '\n';
+  }
+  return text;
+}
+
 }  // namespace
 
 Outcome cmd_stacks(const Arguments& arguments) {
@@ -208,6 +233,7 @@ Outcome cmd_stacks(const Arguments& arguments) {
     if (!snapshot) return snapshot.error();
     snapshots.push_back(std::move(*snapshot));
   }
+  if (!wishes.only.empty()) return print(names_of(*snapshots.back().stacks, wishes));
   report::Suppressions suppressions;
   if (!wishes.suppressions.empty()) {
     Result<report::Suppressions> read = read_suppressions(wishes.suppressions);
