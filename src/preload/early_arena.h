@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/attributes.h"
 #include "preload/words.h"
 
 namespace heapster::preload {
@@ -57,6 +58,6 @@ class EarlyArena {
   size_t used_ = 0;
 };
 
-extern constinit EarlyArena early_arena;
+HEAPSTER_LOCAL extern constinit EarlyArena early_arena;
 
 }  // namespace heapster::preload

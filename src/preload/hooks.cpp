@@ -41,7 +41,7 @@ HEAPSTER_COLD void* not_counted(void* block) {
 
 // A NULL from the aligned family is a failure or a refusal; errno tells, and is only looked at then.
 void* record_aligned(void* block, size_t size) {
-  if (HEAPSTER_LIKELY(block != nullptr)) return record_alloc(block, size);
+  if (HEAPSTER_LIKELY(block != nullptr)) return record_alloc<true>(block, size);
   aligned_failed(*__errno_location() == kEinval);
   return nullptr;
 }
@@ -103,7 +103,7 @@ HEAPSTER_EXPORT void* aligned_alloc(size_t alignment, size_t size) {
 HEAPSTER_EXPORT int posix_memalign(void** block, size_t alignment, size_t size) {
   const int result = next.posix_memalign(block, alignment, size);
   if (HEAPSTER_LIKELY(result == 0)) {
-    if (*block != nullptr) record_alloc(*block, size);  // for size 0 some allocators give NULL
+    if (*block != nullptr) record_alloc<true>(*block, size);  // for size 0 some allocators give NULL
   } else {
     aligned_failed(result == kEinval);
   }

@@ -17,6 +17,7 @@
 namespace heapster::preload {
 
 constinit EarlyArena early_arena;
+HEAPSTER_ASIDE uint8_t usable_eighths[kSmallSizes] = {};
 
 namespace {
 
@@ -164,6 +165,14 @@ size_t usable_size(void* block) {
   return next.usable_size != nullptr ? next.usable_size(block) : 0;
 }
 
+size_t learn_usable_size(void* block, size_t size) {
+  const size_t usable = next.usable_size(block);
+  const bool follows = next.nallocx != nullptr && size != 0 && next.nallocx(size, 0) == usable;
+  if (follows && size < kSmallSizes && usable % 8 == 0 && usable / 8 <= UINT8_MAX)
+    store(usable_eighths[size], static_cast<uint8_t>(usable / 8));
+  return usable;
+}
+
 const void* home_of_next() {
   if (load(home_of_malloc) != nullptr) return home_of_malloc;
   if (load(next.malloc.found) == nullptr) resolve();
@@ -186,7 +195,9 @@ NextFacts inspect_next() {
     borrowed = {.valloc = !same_object(home, address(next.valloc.found)),
                 .pvalloc = !same_object(home, address(next.pvalloc.found))};
     const void* operator_new = dlsym(kNext, "_Znwm");
-    if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up
+    find(next.nallocx, "nallocx");
+    if (!same_object(home, address(next.nallocx))) next.nallocx = nullptr;
+    if (operator_new == nullptr || next.nallocx == nullptr) dlerror();  // the program's first must not tell of these
     facts.defines_new = operator_new != nullptr && same_object(home, operator_new);
   }
   return facts;

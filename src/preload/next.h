@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "preload/attributes.h"
+#include "preload/words.h"
 
 namespace heapster::preload {
 
@@ -44,7 +45,8 @@ struct NextFunctions {
 #include "preload/functions.def"
 #undef HEAPSTER_must
 #undef HEAPSTER_own
-  size_t (*usable_size)(void*);  // null where the next allocator has none of its own
+  size_t (*usable_size)(void*);    // null where the next allocator has none of its own
+  size_t (*nallocx)(size_t, int);  // the same of jemalloc's way to tell usable sizes from requested ones
 };
 
 HEAPSTER_LOCAL extern constinit NextFunctions next;
@@ -59,6 +61,17 @@ HEAPSTER_LOCAL extern constinit BorrowedFunctions borrowed;
 
 // Usable bytes of a block, by the next allocator's own word; 0 where it has none.
 size_t usable_size(void* block);
+
+// Usable bytes of a block of so many requested, not aligned, by the next allocator's own word. jemalloc and tcmalloc
+// promise by nallocx that the one follows from the other; there, what they once said of a small size is remembered,
+// since asking costs more than counting.
+inline constexpr size_t kSmallSizes = 2048;
+HEAPSTER_LOCAL extern uint8_t usable_eighths[kSmallSizes];
+HEAPSTER_COLD size_t learn_usable_size(void* block, size_t size);
+HEAPSTER_HOT size_t usable_size_of(void* block, size_t size) {
+  const uint8_t known = HEAPSTER_LIKELY(size < kSmallSizes) ? load(usable_eighths[size]) : 0;
+  return HEAPSTER_LIKELY(known != 0) ? size_t{known} * 8 : learn_usable_size(block, size);
+}
 
 // What a look at the next allocator found, for the constructor.
 struct NextFacts {

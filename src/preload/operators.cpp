@@ -43,7 +43,7 @@ constexpr uint32_t kProof = 16;
 // size (tcmalloc does); that is passed through uncounted, or it would go on forever.
 void* count_new(void* block, size_t size) {
   thread_state.counting = true;
-  alloc_slow(block, size);
+  aligned_asking(block, size);  // or not aligned: what is asked for is what the block has
   thread_state.counting = false;
   return block;
 }
@@ -108,7 +108,7 @@ void delete_on_probation(Operator& which, void (*function)(void*, More...), void
   function(block, more...);
   const bool went_past = frees_like(shard, block, usable) == before;
   learn(which, went_past);
-  if (went_past) freed_slow(block, usable);
+  if (went_past) freed_asking(block, usable);
 }
 
 template <typename... More>
@@ -117,7 +117,7 @@ void forward_delete(Operator& which, void* otherwise, const void* caller, void* 
   forget_sample(block);
   if (thread_state.counting) return function(block, more...);
   if (which.way == Way::kProbation) return delete_on_probation(which, function, block, more...);
-  if (which.way == Way::kOwn) freed_slow(block, ask_usable_size(block));
+  if (which.way == Way::kOwn) freed_asking(block, ask_usable_size(block));
   function(block, more...);
 }
 

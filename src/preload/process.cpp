@@ -61,7 +61,10 @@ HEAPSTER_ASIDE ForkBaseline own_look;  // of a child whose parent left it none
 
 void open_gate() {
   store(gate.any, UINTPTR_MAX);
-  store(gate.fast, load(process.headers) == Headers::kTrusted ? UINTPTR_MAX : 0);
+  const auto headers = load(process.headers);
+  store(gate.fast, headers == Headers::kTrusted ? UINTPTR_MAX : 0);
+  const bool asking = headers == Headers::kNotTrusted && next.usable_size != nullptr && has_quick_bucket();
+  store(gate.asking, asking ? UINTPTR_MAX : 0);
 }
 
 void close_gate() { gate = {}; }
@@ -273,7 +276,9 @@ void trust_headers() {
 }
 
 void distrust_headers() {
-  if (end_probation(Headers::kNotTrusted)) raise(Note::k_usable_size_called);
+  if (!end_probation(Headers::kNotTrusted)) return;
+  raise(Note::k_usable_size_called);
+  if (load(gate.any) != 0) open_gate();
 }
 
 Target find_target() {

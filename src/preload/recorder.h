@@ -24,7 +24,7 @@ namespace heapster::preload {
 // One page that the kernel wipes in a fork's child (MADV_WIPEONFORK), however the child
 // was made: a zero mask turns the thread's shard pointer, which the child inherited and which
 // leads into its parent's segment, into null. `any` is open while this process counts at all,
-// `fast` while chunk headers may be read, too.
+// `fast` while chunk headers may be read, too, `asking` while they may not and the next allocator tells usable sizes.
 #if defined(__aarch64__)
 inline constexpr size_t kGateBytes = 65536;  // the largest page
 #else
@@ -33,6 +33,7 @@ inline constexpr size_t kGateBytes = 4096;
 struct alignas(kGateBytes) Gate {
   uintptr_t fast;
   uintptr_t any;
+  uintptr_t asking;
   uint32_t several;  // more than one shard was ever in use
 };
 HEAPSTER_LOCAL extern Gate gate;
@@ -48,7 +49,12 @@ struct ThreadState {
 };
 HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec")));
 
-// Cold ways out of the hot path.
+// Ways out of the hot path: over an allocator whose usable sizes have to be asked for, and the cold ones.
+void* alloc_asking(void* block, size_t size);
+void* aligned_asking(void* block, size_t size);
+void free_asking(void* block);
+void freed_asking(void* block, uint64_t usable);  // counts only
+void* realloc_asking(void* block, size_t size);
 HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
@@ -70,6 +76,10 @@ inline Shard* own_shard() {
 }
 HEAPSTER_HOT Shard* fast_shard() {
   return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.fast));
+}
+
+HEAPSTER_HOT Shard* asking_shard() {
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.asking));
 }
 
 template <typename Writer>
@@ -146,7 +156,8 @@ HEAPSTER_HOT bool count_realloc(Shard* shard, const void* before, const void* af
   return false;
 }
 
-// A block came from the next allocator; returns it.
+// A block came from the next allocator, which was told more than its size if it is aligned; returns it.
+template <bool aligned = false>
 HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
@@ -156,7 +167,7 @@ HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
       return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
     }
   }
-  return alloc_slow(block, size);
+  return aligned ? aligned_asking(block, size) : alloc_asking(block, size);
 }
 
 // Counts a block, then frees it: afterwards its size cannot be known.
@@ -169,7 +180,7 @@ HEAPSTER_HOT void record_free(void* block) {
       return HEAPSTER_LIKELY(!due) ? next.free(block) : step_and_free(shard, block);
     }
   }
-  free_slow(block);
+  free_asking(block);
 }
 
 HEAPSTER_HOT void* record_realloc(void* block, size_t size) {
@@ -188,7 +199,7 @@ HEAPSTER_HOT void* record_realloc(void* block, size_t size) {
       return HEAPSTER_LIKELY(!due) ? now : step_and_return_grown(shard, now);
     }
   }
-  return realloc_slow(block, size);
+  return realloc_asking(block, size);
 }
 
 }  // namespace heapster::preload

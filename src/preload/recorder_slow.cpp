@@ -2,8 +2,9 @@
 //
 // The slow way of counting, for whatever the hot path turned away: a thread's first call, a fork's
 // child, failures, NULL, blocks that glibc mapped by themselves, blocks of the early arena, and
-// every call over an allocator whose usable sizes have to be asked for. The same numbers, with
-// plain adds on a shard of one's own and atomic ones on a shared shard.
+// whatever happens over an allocator that does not tell usable sizes. The same numbers, with
+// plain adds on a shard of one's own and atomic ones on a shared shard. Over an allocator that has to be
+// asked for them, what is usual goes a way of its own here, which writes like the hot path.
 
 #include "preload/early_arena.h"
 #include "preload/libc.h"
@@ -59,6 +60,49 @@ void* realloc_from_arena(void* block, size_t size) {
 }
 
 }  // namespace
+
+void* alloc_asking(void* block, size_t size) {
+  Shard* shard = asking_shard();
+  if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr)) return alloc_slow(block, size);
+  const bool due = count_alloc<Hot>(shard, block, size, usable_size_of(block, size));
+  return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
+}
+
+void* aligned_asking(void* block, size_t size) {
+  Shard* shard = asking_shard();
+  if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr)) return alloc_slow(block, size);
+  const bool due = count_alloc<Hot>(shard, block, size, next.usable_size(block));
+  return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
+}
+
+void free_asking(void* block) {
+  Shard* shard = asking_shard();
+  if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr || early_arena.owns(block))) return free_slow(block);
+  const bool due = count_free<Hot>(shard, block, next.usable_size(block));
+  return HEAPSTER_LIKELY(!due) ? next.free(block) : step_and_free(shard, block);
+}
+
+void freed_asking(void* block, uint64_t usable) {
+  Shard* shard = asking_shard();
+  if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr)) return freed_slow(block, usable);
+  if (HEAPSTER_UNLIKELY(count_free<Hot>(shard, block, usable)))
+    step(shard, nullptr, {unwind::registers_of_caller(), false});
+}
+
+void* realloc_asking(void* block, size_t size) {
+  Shard* shard = asking_shard();
+  if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr || size == 0 || early_arena.owns(block))) {
+    return realloc_slow(block, size);
+  }
+  const size_t before = next.usable_size(block);
+  void* now = next.realloc(block, size);
+  if (HEAPSTER_UNLIKELY(now == nullptr)) {
+    Hot::add(shard->counters.realloc_fail_count, uint64_t{1});
+    return nullptr;
+  }
+  const bool due = count_realloc<Hot>(shard, block, now, size, before, next.usable_size(now));
+  return HEAPSTER_LIKELY(!due) ? now : step_and_return_grown(shard, now);
+}
 
 void* alloc_slow(void* block, size_t size) {
   if (block == nullptr) {

@@ -3,6 +3,7 @@
 // A program that asks for its own figures: `inside SCENARIO` prints "name value" lines of what it read, so that a test
 // can hold them against what it knows and against the report from outside.
 
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -229,6 +230,32 @@ struct Scenario {
   const char* name;
   void (*run)();
 };
+// Blocks of all small sizes, by every way to ask for one, twice; and what the allocator itself says that they have.
+void usable() {
+  constexpr size_t kMost = 3000;
+  std::vector<void*> blocks(12 * kMost);
+  size_t used = 0;
+  const heapster::Stats change = heapster::measure([&] {
+                                   for (size_t i = 0; i < 2 * kMost; ++i) {
+                                     const size_t size = 1 + i % kMost;
+                                     void* aligned = nullptr;
+                                     if (posix_memalign(&aligned, 256, size) != 0) std::abort();
+                                     for (void* block : {aligned, std::malloc(size), std::calloc(1, size),
+                                                         std::realloc(nullptr, size), std::aligned_alloc(64, size)})
+                                       blocks[used++] = kept(block);
+                                     void* grown = kept(std::malloc(size));
+                                     blocks[used++] = kept(std::realloc(grown, size + 100));
+                                   }
+                                 }).stats;
+  int64_t said = 0;
+  for (size_t i = 0; i < used; ++i) said += static_cast<int64_t>(malloc_usable_size(blocks[i]));
+  say("said", said);
+  say("use_change", change.use_change);
+  say("after", heapster::measure([&] {
+                 for (size_t i = 0; i < used; ++i) std::free(blocks[i]);
+               }).stats.use_change);
+}
+
 constexpr Scenario kScenarios[] = {{"measure", measure},
                                    {"measure_thread", measure_thread},
                                    {"peaks", peaks},
@@ -241,7 +268,8 @@ constexpr Scenario kScenarios[] = {{"measure", measure},
                                    {"many_scopes", many_scopes},
                                    {"odd_leaves", odd_leaves},
                                    {"compared", compared},
-                                   {"forked", forked}};
+                                   {"forked", forked},
+                                   {"usable", usable}};
 
 }  // namespace
 

@@ -56,6 +56,25 @@ TEST_F(Inside, MeasuresAFunction) {
 
 TEST_F(Inside, MeasuresAThreadWhateverOthersDo) { expect_work(run("measure_thread")); }
 
+// What is remembered of an allocator's sizes is what it would say.
+class Over : public Inside, public testing::WithParamInterface<const char*> {};
+
+TEST_P(Over, UsableBytesAreTheAllocatorsOwn) {
+  auto told = run("usable", {{"LD_PRELOAD", preload_path() + GetParam()}});
+  EXPECT_GT(told["said"], 36'000 * 1000);
+  EXPECT_EQ(told["use_change"], told["said"]);
+  EXPECT_EQ(told["after"], -told["said"]);
+}
+
+std::string allocator_of(const testing::TestParamInfo<const char*>& test) {
+  constexpr const char* kNames[] = {"libc", "jemalloc", "mimalloc", "tcmalloc"};
+  return kNames[test.index];
+}
+
+INSTANTIATE_TEST_SUITE_P(Allocators, Over,
+                         testing::Values("", ":libjemalloc.so.2", ":libmimalloc.so.2", ":libtcmalloc_minimal.so.4"),
+                         allocator_of);
+
 TEST_F(Inside, IsInactiveWithoutHeapster) {
   const Ended ended = sandbox_.run({program_path("inside"), "measure"});
   EXPECT_EQ(ended.exit_code, 0);
