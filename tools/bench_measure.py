@@ -21,13 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ROOT / "build/bench"
 WORKLOADS = [(name, threads) for name in ("pair", "mixed", "realloc") for threads in (1, 2, 8)]
 WORKLOADS += [("scope", 1), ("stats", 1)]  # of the interface: they are nothing to who is not heapster
-JEMALLOCS = ("jemalloc", "jemalloc, profiler")
+JEMALLOCS = ("jemalloc", "jemalloc, profiler", "jemalloc, heapster")
 
 
 def takes_part(subject, workload, threads):
     if workload in ("scope", "stats"):
         return subject in ("bare", "heapster")
-    return subject not in JEMALLOCS or (workload, threads) == ("mixed", 1)
+    return subject not in JEMALLOCS or (workload, threads) in (("pair", 1), ("mixed", 1))
+
 
 # Each takes about 0.4 s: long against start-up, short enough for the two runs of a pair to meet the same machine.
 GIVEN = ROOT / "test/bench/programs"
@@ -64,9 +65,11 @@ class Bench:
                                {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "512K"}),
             "heapster, 1": (self.options.heapster / "libheapster.so", {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "1"}),
         }
-        # Another allocator, for what its own profiler costs it at the same distance between samples.
+        # Another allocator, for what we cost it, and what its own profiler does at the same distance between samples.
         jemalloc = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/libjemalloc.so.2")
-        libraries |= zip(JEMALLOCS, ((jemalloc, {}), (jemalloc, {"MALLOC_CONF": "prof:true,lg_prof_sample:19"})))
+        over = {"LD_PRELOAD": f"{self.options.heapster / 'libheapster.so'}:{jemalloc}", "HEAPSTER_OUT": "none"}
+        libraries |= zip(JEMALLOCS, ((jemalloc, {}), (jemalloc, {"MALLOC_CONF": "prof:true,lg_prof_sample:19"}),
+                                     (jemalloc, over)))
         found = {"bare": {}}
         for name, (library, more) in libraries.items():
             if library.exists():
@@ -115,7 +118,7 @@ def run_workload(bench, subject, name, threads):
         key, value = line.split(maxsplit=1)
         said[key].append(value)
     provider = Path(*said["malloc"]).name
-    expected = Path(bench.subjects[subject].get("LD_PRELOAD", "libc.so.6")).name
+    expected = Path(bench.subjects[subject].get("LD_PRELOAD", "libc.so.6").split(":")[0]).name
     if run.returncode != 0 or provider != expected:
         bench.problem(f"{name}, {threads} threads, {subject}: exit {run.returncode}, malloc from {provider or '?'}")
         return []

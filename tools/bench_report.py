@@ -289,7 +289,7 @@ class Report:
                   "- **heaptrack**: its preload writing to /dev/null, without its interpreter.",
                   "- **heapster**: without a snapshot at exit, unless said otherwise.",
                   "- **jemalloc** and **jemalloc, profiler**: that allocator, and the same with its own sampling of one "
-                  "block in 512 KiB; for comparison with heapster, 512K.",
+                  "block in 512 KiB, for comparison with heapster, 512K. **jemalloc, heapster**: heapster over it.",
                   "- **heapster, 512K** and **heapster, 1**: with stacks of one block in 512 KiB on average, and of "
                   "every block (HEAPSTER_STACKS).", "",
                   *[f"- note: {note}" for note in self.notes]]

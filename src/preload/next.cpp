@@ -195,9 +195,8 @@ NextFacts inspect_next() {
     borrowed = {.valloc = !same_object(home, address(next.valloc.found)),
                 .pvalloc = !same_object(home, address(next.pvalloc.found))};
     const void* operator_new = dlsym(kNext, "_Znwm");
-    find(next.nallocx, "nallocx");
-    if (!same_object(home, address(next.nallocx))) next.nallocx = nullptr;
-    if (operator_new == nullptr || next.nallocx == nullptr) dlerror();  // the program's first must not tell of these
+    if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up
+    next.nallocx = reinterpret_cast<size_t (*)(size_t, int)>(const_cast<void*>(function_of(home, "nallocx")));
     facts.defines_new = operator_new != nullptr && same_object(home, operator_new);
   }
   return facts;

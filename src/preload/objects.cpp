@@ -55,7 +55,56 @@ int needs_cplusplus(dl_phdr_info* object, size_t, void* data) {
   return question->answer ? 1 : 0;
 }
 
+struct Wanted {
+  const void* base;
+  const char* name;
+  const void* found;
+};
+
+uint32_t gnu_hash(const char* name) {
+  uint32_t hash = 5381;
+  for (; *name != '\0'; ++name) hash = hash * 33 + static_cast<unsigned char>(*name);
+  return hash;
+}
+
+struct HashTable {  // of the section .gnu.hash
+  uint32_t buckets;
+  uint32_t first_symbol;
+  uint32_t filter_words;
+  uint32_t filter_shift;
+  uint64_t filter[];
+};
+
+int look_into(dl_phdr_info* object, size_t, void* data) {
+  auto* wanted = static_cast<Wanted*>(data);
+  if (object->dlpi_phdr != wanted->base) return 0;
+  const DynamicSection section(*object);
+  const auto* table = section.pointer<HashTable>(DT_GNU_HASH);
+  const auto* symbols = section.pointer<ElfW(Sym)>(DT_SYMTAB);
+  const auto* strings = section.pointer<char>(DT_STRTAB);
+  if (table == nullptr || symbols == nullptr || strings == nullptr || table->buckets == 0) return 1;
+  const auto* buckets = reinterpret_cast<const uint32_t*>(table->filter + table->filter_words);
+  const uint32_t* chains = buckets + table->buckets;
+  const uint32_t hash = gnu_hash(wanted->name);
+  for (uint32_t i = buckets[hash % table->buckets]; i >= table->first_symbol; ++i) {
+    const uint32_t each = chains[i - table->first_symbol];
+    if ((each | 1) == (hash | 1) && equal(strings + symbols[i].st_name, wanted->name)) {
+      const bool here = symbols[i].st_shndx != SHN_UNDEF && (symbols[i].st_info & 15) == STT_FUNC;
+      wanted->found = here ? reinterpret_cast<const void*>(object->dlpi_addr + symbols[i].st_value) : nullptr;
+      return 1;
+    }
+    if ((each & 1) != 0) return 1;
+  }
+  return 1;
+}
+
 }  // namespace
+
+const void* function_of(const Object& object, const char* name) {
+  Wanted wanted = {object.base, name, nullptr};
+  dl_iterate_phdr(look_into, &wanted);
+  return wanted.found;
+}
 
 bool valgrind_takes_malloc() {
   bool found = false;

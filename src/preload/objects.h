@@ -14,6 +14,10 @@ struct Object {
 
 Object object_of(const void* address);
 
+// A function that an object exports, by its GNU hash table; null where it does not. dlsym would allocate a message in
+// that case, and so begin the program's first allocation before the program does.
+const void* function_of(const Object& object, const char* name);
+
 // Whether the program runs under a tool of valgrind's that redirects malloc, where no symbol shows it.
 bool valgrind_takes_malloc();
 

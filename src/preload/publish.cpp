@@ -30,12 +30,8 @@ namespace heapster::preload {
 
 namespace {
 
-constexpr uint64_t kFirstInterval = 4'000'000;  // nanoseconds; one tick of the coarse clock
-
 constexpr uint64_t kSlowestPace = 1024 * 1024;  // bytes
-constexpr uint64_t kQuickestPace = 16 * 1024;
-constexpr uint64_t kSeldom = 4 * kFirstInterval;
-constexpr int64_t kTableGrain = 32 * 1024;
+constexpr uint64_t kSeldom = 4 * kTick;
 
 constinit uint32_t table_lock = 0;
 constinit uint32_t timeline_lock = 0;
@@ -136,19 +132,6 @@ int64_t next_pace(Shard* shard, uint64_t now) {
   return static_cast<int64_t>(pace);
 }
 
-int64_t pace_of(const Shard* shard) {
-  const uint64_t pace = load(shard->pace);
-  return static_cast<int64_t>(pace == 0 ? kQuickestPace : pace);
-}
-
-// Whether the level is so far from where it was at the last step that others ought to know, or the table at the peak.
-bool has_strayed(const Shard* shard) {
-  const int64_t net = load(shard->net);
-  const int64_t floor = load(shard->floor);
-  const int64_t band = load(gate.several) != 0 ? kPublishBound : static_cast<int64_t>(load(shard->pace));
-  return net < floor || net > floor + band + kTableGrain;
-}
-
 TimelinePoint* timeline() { return segment.at<TimelinePoint>(kTimelineOffset); }
 
 // Every other point goes, and the interval doubles.
@@ -168,7 +151,7 @@ void ask_for_room() {
 void add_point(uint64_t now) {
   Published& shown = published();
   Section& section = segment.header()->sections[kTimelineSection];
-  if (shown.interval == 0) store(shown.interval, kFirstInterval);
+  if (shown.interval == 0) store(shown.interval, kTick);
   const Totals totals = sum_totals();
   __atomic_fetch_add(&shown.timeline_stamp, 1u, __ATOMIC_ACQ_REL);
   if (section.used == kFirstPoints) ask_for_room();
@@ -201,14 +184,10 @@ int64_t sum_net() {
 }
 
 void step(Shard* shard, void* block, const Caller& caller) {
-  const bool due = sample_is_due(shard);
-  const uint64_t sampled = due ? sample_time() : 0;
-  const bool whole = !due || sampled >= load(shard->stepped) + kFirstInterval || has_strayed(shard);
-  const uint64_t now = whole ? since_start(coarse_time()) : 0;
-  const int64_t pace = whole ? next_pace(shard, now) : pace_of(shard);
+  if (is_sampling() && step_to_sample(shard, block, caller)) return;
+  const uint64_t now = since_start(coarse_time());
+  const int64_t pace = next_pace(shard, now);
   store(shard->countdown, grant(shard, pace));
-  if (due && block != nullptr) sample(shard, block, caller, sampled);
-  if (!whole) return;
   if (load(gate.several) != 0) {
     publish(shard, now);
   } else {

@@ -9,8 +9,21 @@
 #include <cstdint>
 
 #include "layout/segment.h"
+#include "preload/recorder.h"
 
 namespace heapster::preload {
+
+inline constexpr uint64_t kTick = 4'000'000;  // nanoseconds; of the coarse clock
+inline constexpr uint64_t kQuickestPace = 16 * 1024;
+inline constexpr int64_t kTableGrain = 32 * 1024;
+
+// Whether the level is so far from where it was at the last step that others ought to know, or the table at the peak.
+inline bool has_strayed(const Shard* shard) {
+  const int64_t net = load(shard->net);
+  const int64_t floor = load(shard->floor);
+  const int64_t band = load(gate.several) != 0 ? kPublishBound : static_cast<int64_t>(load(shard->pace));
+  return net < floor || net > floor + band + kTableGrain;
+}
 
 // Publishes whatever a shard has not published yet.
 void publish_all(Shard* shard);

@@ -23,7 +23,7 @@ constinit bool filters = true;
 
 // Pages are spread over the whole index, and the blocks of one page lie next to each other in it: 64 bytes of
 // addresses share a bucket.
-Bucket& bucket_for(const void* block) {
+HEAPSTER_HOT Bucket& bucket_for(const void* block) {
   const auto address = reinterpret_cast<uint64_t>(block);
   const uint64_t page = (address >> 12) * 0x9e3779b97f4a7c15 >> (64 - kBucketBits);
   return buckets[(page + (address >> 6 & 63)) & ((uint64_t{1} << kBucketBits) - 1)];
@@ -39,7 +39,7 @@ void count_in_filter(const void* block, int by) {
   }
 }
 
-uint32_t* find_entry(const void* block) {
+HEAPSTER_HOT uint32_t* find_entry(const void* block) {
   for (uint32_t& entry : bucket_for(block).places) {
     const uint32_t place = __atomic_load_n(&entry, __ATOMIC_ACQUIRE);
     if (place != 0 && load(stacks.sample(place - 1).pointer) == reinterpret_cast<uint64_t>(block)) return &entry;

@@ -19,6 +19,7 @@
 #include "preload/poisson.h"
 #include "preload/probes.h"
 #include "preload/process.h"
+#include "preload/publish.h"
 #include "preload/recorder.h"
 #include "preload/sample_index.h"
 #include "preload/stack_tables.h"
@@ -27,19 +28,21 @@
 
 namespace heapster::preload {
 
+constinit uint64_t sampling_mean = 0;
+
 namespace {
 
-constinit uint64_t mean = 0;  // 0: off
 constinit decltype(next.malloc.found) real_malloc = nullptr;
 constinit decltype(next.free.found) real_free = nullptr;
 constinit decltype(next.realloc.found) real_realloc = nullptr;
 
-// Lifetimes are told in powers of four, so the processor's own counter will do, once it has been compared with the
-// clock for long enough; reading it costs a third of asking the clock.
+// Lifetimes are told in powers of four, so the processor's own counter will do, compared with the clock ever anew;
+// reading it costs a third of asking the clock.
 struct Counter {
   uint64_t first_cycles;
   uint64_t first_time;  // since the process started
-  uint64_t rate;        // nanoseconds per cycle, times 2^32; 0: not known yet
+  uint64_t rate;        // nanoseconds per cycle, times 2^32
+  uint64_t good_until;  // in cycles after the first
 };
 constinit Counter counter = {};
 
@@ -61,21 +64,31 @@ uint64_t scaled(uint64_t cycles, uint64_t rate) {
   return static_cast<uint64_t>(Wide{cycles} * rate >> 32);
 }
 
-uint64_t now() {
+// Asks the clock, and how fast the counter counts: nothing is known for the first 20 ms, and what is known then holds
+// for an eighth longer than it took to learn.
+HEAPSTER_COLD uint64_t compare_with_clock() {
   constexpr uint64_t kLongEnough = 20'000'000;
-  if (!may_look_at_counter()) return since_start(coarse_time());
-  const uint64_t rate = load(counter.rate);
-  const uint64_t passed = cycles() - counter.first_cycles;
-  if (HEAPSTER_LIKELY(rate != 0)) return counter.first_time + scaled(passed, rate);
   const uint64_t time = since_start(fine_time());
-  if (time - counter.first_time > kLongEnough && passed != 0)
+  const uint64_t passed = cycles() - counter.first_cycles;
+  if (time - counter.first_time > kLongEnough && passed != 0) {
     store(counter.rate,
           static_cast<uint64_t>(static_cast<double>(time - counter.first_time) / static_cast<double>(passed) * 0x1p32));
+    store(counter.good_until, passed + passed / 8);
+  }
   return time;
 }
 
-// Timing a call asks the clock twice: where every call is sampled, one in 64 is timed.
-bool to_be_timed(uint64_t any) { return (mean > 4096 || any * 0x9e3779b97f4a7c15 >> 58 == 0) && may_look_at_counter(); }
+HEAPSTER_HOT uint64_t now() {
+  if (!may_look_at_counter()) return since_start(coarse_time());
+  const uint64_t passed = cycles() - counter.first_cycles;
+  if (HEAPSTER_UNLIKELY(passed >= load(counter.good_until))) return compare_with_clock();
+  return counter.first_time + scaled(passed, load(counter.rate));
+}
+
+// Timing a call asks the clock twice: where every call is sampled, one in 256 is timed.
+bool to_be_timed(uint64_t any) {
+  return (sampling_mean > 4096 || any * 0x9e3779b97f4a7c15 >> 56 == 0) && may_look_at_counter();
+}
 
 void count_latency(uint64_t (&histogram)[kLatencies], uint64_t& slowest, uint64_t nanoseconds) {
   uint64_t bucket = bucket_of(nanoseconds);
@@ -227,7 +240,7 @@ void followed_free(void* block) {
 void reweigh(Sample& sample, uint64_t bytes) {
   const bool grown = bytes > sample.bytes;
   if (grown) sample.drawn += bytes - sample.bytes;
-  const Weight weight = weigh(bytes, sample.drawn, mean);
+  const Weight weight = weigh(bytes, sample.drawn, sampling_mean);
   if (Stack* stack = own_figures(sample.stack)) {
     const bool more = weight.bytes >= sample.weight_bytes;
     const uint64_t by = more ? weight.bytes - sample.weight_bytes : sample.weight_bytes - weight.bytes;
@@ -300,28 +313,54 @@ void time_a_call(uint64_t any) {
   if (to_be_timed(any)) store(next.malloc.found, &timed_malloc);
 }
 
+void sample(Shard* shard, void* block, const Caller& caller, uint64_t time) {
+  if (caller.grown && may_be_sampled(block) && find_sample(block) != kNoPlace) return;  // it was sampled before
+  unwind::Bounds bounds;
+  const StackKind kind = find_own_stack(bounds);
+  const HeldSamples own(own_part(), kind == StackKind::kOwn);
+  const uint32_t place = stacks.take_sample(own);
+  if (place == kNoPlace) {
+    Together::add(stacks.sampling().samples_dropped, uint64_t{1});
+    return;
+  }
+  Sample& taken = stacks.sample(place);
+  const uint64_t bytes = size_of(block);
+  const Weight weight = weigh(bytes, bytes, sampling_mean);
+  taken.bytes = bytes;
+  taken.drawn = bytes;
+  taken.weight_bytes = weight.bytes;
+  taken.weight_count = weight.count;
+  taken.time = time;
+  taken.slot = thread_state.slot;
+  taken.generation = home_shard().generation;
+  taken.stack = take_stack(caller.registers, kind, bounds, load(shard->scope), own);
+  if (taken.stack != kNoStack) add_alloc(stacks.stack(taken.stack), taken);
+  follow(place, block);
+  time_a_call(time);
+}
+
 void stand_in_the_table() {
   if (real_free != nullptr) return;
   real_malloc = next.malloc.found;
   real_realloc = next.realloc.found;
   real_free = next.free.found;
-  store(next.realloc.found, mean > 1 ? &followed_realloc : &realloc_sampled);
-  store(next.free.found, mean > 1 ? &followed_free : &free_sampled);
+  store(next.realloc.found, sampling_mean > 1 ? &followed_realloc : &realloc_sampled);
+  store(next.free.found, sampling_mean > 1 ? &followed_free : &free_sampled);
 }
 
 }  // namespace
 
 void start_sampling() {
   if (config.stacks == 0) return;  // and touch nothing
-  mean = 0;
+  sampling_mean = 0;
   clear_index();
   if (!stacks.there() || !prepare_places() || !start_index(config.stacks > 1)) {
     raise(Note::k_stacks_refused);
     return;
   }
   stacks.sampling().mean_bytes = config.stacks;
-  mean = config.stacks;
-  counter = {.first_cycles = cycles(), .first_time = since_start(fine_time()), .rate = 0};
+  sampling_mean = config.stacks;
+  counter = {.first_cycles = cycles(), .first_time = since_start(fine_time()), .rate = 0, .good_until = 0};
   stand_in_the_table();
 }
 
@@ -338,54 +377,35 @@ bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_
 
 // The kernel's random bytes differ from process to process, and the clock from child to child.
 void seed_shard(Shard* shard, uint32_t index) {
-  if (mean == 0 || shard->random != 0) return;
+  if (sampling_mean == 0 || shard->random != 0) return;
   uint64_t seed;
   memcpy(&seed, reinterpret_cast<const void*>(getauxval(AT_RANDOM)), sizeof seed);
   shard->random = seed ^ fine_time() * 0x9e3779b97f4a7c15 ^ uint64_t { process.pid } << 32 ^ index;
-  shard->to_sample = draw_distance(shard->random, mean);
-}
-
-bool sample_is_due(Shard* shard) {
-  if (mean == 0 || shard->role == static_cast<uint32_t>(Role::kShared)) return false;
-  shard->to_sample -= shard->granted - load(shard->countdown);
-  shard->granted = load(shard->countdown);
-  if (shard->to_sample >= 0) return false;
-  shard->to_sample = draw_distance(shard->random, mean);
-  return true;
+  shard->to_sample = draw_distance(shard->random, sampling_mean);
 }
 
 int64_t grant(Shard* shard, int64_t pace) {
-  if (mean == 0 || shard->role == static_cast<uint32_t>(Role::kShared)) return pace;
+  if (!is_sampling() || shard->role == static_cast<uint32_t>(Role::kShared)) return pace;
   shard->granted = pace < shard->to_sample ? pace : shard->to_sample;
   return shard->granted;
 }
 
-uint64_t sample_time() { return now(); }
-
-void sample(Shard* shard, void* block, const Caller& caller, uint64_t time) {
-  if (caller.grown && may_be_sampled(block) && find_sample(block) != kNoPlace) return;  // it was sampled before
-  unwind::Bounds bounds;
-  const StackKind kind = find_own_stack(bounds);
-  const HeldSamples own(own_part(), kind == StackKind::kOwn);
-  const uint32_t place = stacks.take_sample(own);
-  if (place == kNoPlace) {
-    Together::add(stacks.sampling().samples_dropped, uint64_t{1});
-    return;
+bool step_to_sample(Shard* shard, void* block, const Caller& caller) {
+  if (shard->role == static_cast<uint32_t>(Role::kShared)) return false;
+  shard->to_sample -= shard->granted - load(shard->countdown);
+  shard->granted = load(shard->countdown);
+  if (shard->to_sample >= 0) return false;
+  shard->to_sample = draw_distance(shard->random, sampling_mean);
+  const uint64_t pace = load(shard->pace);
+  store(shard->countdown, grant(shard, static_cast<int64_t>(pace != 0 ? pace : kQuickestPace)));
+  const uint64_t time = now();
+  if (block != nullptr) sample(shard, block, caller, time);
+  ThreadSamples* part = own_part();
+  if (part == nullptr || time >= load(part->stepped) + kTick || has_strayed(shard)) {
+    if (part != nullptr) store(part->stepped, time);
+    return false;
   }
-  Sample& taken = stacks.sample(place);
-  const uint64_t bytes = size_of(block);
-  const Weight weight = weigh(bytes, bytes, mean);
-  taken.bytes = bytes;
-  taken.drawn = bytes;
-  taken.weight_bytes = weight.bytes;
-  taken.weight_count = weight.count;
-  taken.time = time;
-  taken.slot = thread_state.slot;
-  taken.generation = home_shard().generation;
-  taken.stack = take_stack(caller.registers, kind, bounds, load(shard->scope), own);
-  if (taken.stack != kNoStack) add_alloc(stacks.stack(taken.stack), taken);
-  follow(place, block);
-  time_a_call(time);
+  return true;
 }
 
 void forget_sample(void* block) {
@@ -393,13 +413,11 @@ void forget_sample(void* block) {
 }
 
 void object_unloaded() {
-  if (mean != 0 && in_own_process()) stacks.forget_rows();
+  if (sampling_mean != 0 && in_own_process()) stacks.forget_rows();
 }
 
-bool is_sampling() { return mean != 0; }
-
 void keep_stacks_at_peak() {
-  if (mean != 0) stacks.keep_peak();
+  if (sampling_mean != 0) stacks.keep_peak();
 }
 
 }  // namespace heapster::preload

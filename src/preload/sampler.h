@@ -24,15 +24,11 @@ bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_
 // A thread takes over a shard that nobody used before: draws its first distance.
 void seed_shard(Shard* shard, uint32_t index);
 
-// At a step: whether what was allocated since the last one makes a sample due.
-bool sample_is_due(Shard* shard);
+// At a step: samples the block that somebody just allocated or made grow if the bytes since the last step make a sample
+// due. True where the step has nothing else to do.
+bool step_to_sample(Shard* shard, void* block, const Caller& caller);
 // The bytes until the next step, not more than `pace`.
 int64_t grant(Shard* shard, int64_t pace);
-// Nanoseconds since the start, as samples have them.
-uint64_t sample_time();
-
-// Samples a block that somebody just allocated or made grow, at a time.
-void sample(Shard* shard, void* block, const Caller& caller, uint64_t time);
 
 // A block is about to be freed by another way than free.
 void forget_sample(void* block);
@@ -41,7 +37,8 @@ void forget_sample(void* block);
 void object_unloaded();
 
 // Whether anything is sampled.
-bool is_sampling();
+HEAPSTER_LOCAL extern uint64_t sampling_mean;  // bytes between samples; 0: off
+inline bool is_sampling() { return sampling_mean != 0; }
 
 // Copies what each stack holds now as what it held at the peak.
 void keep_stacks_at_peak();

@@ -18,9 +18,10 @@ namespace heapster::preload {
 struct ThreadSamples {
   static constexpr uint32_t kSpares = 16;
 
-  uintptr_t busy;  // 0: nobody
-  uint32_t stack;  // that the trail is of,
-  uint32_t scope;  // in this scope
+  uintptr_t busy;    // 0: nobody
+  uint64_t stepped;  // when a step for a sample was last a whole one, by the clock of samples
+  uint32_t stack;    // that the trail is of,
+  uint32_t scope;    // in this scope
   uint32_t spare_count;
   uint32_t spares[kSpares];
   unwind::Trail trail;

@@ -19,10 +19,7 @@ namespace heapster::preload {
 // The library around them, as far as they look at it.
 constinit Process process{};
 __thread ThreadState thread_state __attribute__((tls_model("initial-exec"))) = {};
-namespace {
-bool sampling = true;
-}
-bool is_sampling() { return sampling; }
+constinit uint64_t sampling_mean = 1;
 
 namespace {
 
@@ -83,9 +80,9 @@ TEST(Watches, AreRefusedWhereThereIsNoneToBeHad) {
   for (uint64_t& watch : taken) EXPECT_NE(watch = begin_watch(false), 0u);
   EXPECT_EQ(begin_watch(false), 0u);
   for (const uint64_t watch : taken) end_watch(watch);
-  sampling = false;
+  sampling_mean = 0;
   EXPECT_EQ(begin_watch(false), 0u);
-  sampling = true;
+  sampling_mean = 1;
   EXPECT_EQ(watched(0, nullptr, 0), 0u);
   EXPECT_EQ(watched(kMostWatches + 1, nullptr, 0), 0u);
   end_watch(0);
