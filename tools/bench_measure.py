@@ -181,8 +181,8 @@ def measure_programs(bench):
         if not Path(command[0]).exists():
             bench.notes.append(f"{name} is left out: no {command[0]}")
             continue
-        pair = bench.some_subjects("bare", "heapster")
-        samples[name] = spawn(bench, name, bench.options.pairs, pair, command) if len(pair) == 2 else {}
+        some = bench.some_subjects("bare", "heapster", "heapster, 512K")
+        samples[name] = spawn(bench, name, bench.options.pairs, some, command) if len(some) == 3 else {}
     return samples
 
 

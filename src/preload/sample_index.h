@@ -24,7 +24,7 @@ HEAPSTER_LOCAL extern uint8_t sampled_filter[size_t{1} << kFilterBits];
 HEAPSTER_HOT uint32_t filter_place(const void* block) {
   return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(block)) * 0x9e3779b1u >> (32 - kFilterBits);
 }
-HEAPSTER_HOT bool is_in_filter(const void* block) { return load(sampled_filter[filter_place(block)]) != 0; }
+HEAPSTER_HOT bool is_in_filter(const void* block) { return glance(sampled_filter[filter_place(block)]) != 0; }
 
 // False where there is no memory for the index. Without the filter where every block is sampled.
 bool start_index(bool filtered);

@@ -377,7 +377,9 @@ bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_
 
 // The kernel's random bytes differ from process to process, and the clock from child to child.
 void seed_shard(Shard* shard, uint32_t index) {
-  if (sampling_mean == 0 || shard->random != 0) return;
+  if (!is_sampling()) return;
+  if (stacks.there()) stacks.free_part(index);
+  if (shard->random != 0) return;
   uint64_t seed;
   memcpy(&seed, reinterpret_cast<const void*>(getauxval(AT_RANDOM)), sizeof seed);
   shard->random = seed ^ fine_time() * 0x9e3779b97f4a7c15 ^ uint64_t { process.pid } << 32 ^ index;

@@ -21,7 +21,7 @@ using Malloc = void* (*)(size_t);
 using Realloc = void* (*)(void*, size_t);
 bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_realloc, Realloc our_realloc);
 
-// A thread takes over a shard that nobody used before: draws its first distance.
+// A thread takes over a shard: draws its first distance, unless somebody did before.
 void seed_shard(Shard* shard, uint32_t index);
 
 // At a step: samples the block that somebody just allocated or made grow if the bytes since the last step make a sample

@@ -62,6 +62,10 @@ class StackTables {
 
   unwind::RowCache& rows() const { return indexes_->rows; }
   ThreadSamples* of_thread(uint32_t slot) const { return &indexes_->threads[slot]; }
+  // A thread that ended in the middle of a sample left its slot's part in use.
+  void free_part(uint32_t slot) const {
+    if (load(indexes_->threads[slot].busy) != 0) store(indexes_->threads[slot].busy, uintptr_t{0});
+  }
   // For a capture that finds its thread's part in use; whoever has the lock.
   unwind::Trail& spare_trail() const { return indexes_->spare_trail; }
   // An object was unloaded: others may come to lie where it was.
