@@ -31,8 +31,9 @@ struct ThreadSamples {
 class HeldSamples {
  public:
   HeldSamples(ThreadSamples* part, bool own_stack) {
+    if (part == nullptr) return;
     const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-    const uintptr_t holder = part == nullptr ? UINTPTR_MAX : load(part->busy);
+    const uintptr_t holder = load(part->busy);
     if (holder != 0 && !(own_stack && holder <= here)) return;
     part_ = part;
     store(part_->busy, here);
