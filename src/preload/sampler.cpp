@@ -415,11 +415,11 @@ void forget_sample(void* block) {
 }
 
 void object_unloaded() {
-  if (sampling_mean != 0 && in_own_process()) stacks.forget_rows();
+  if (is_sampling() && in_own_process()) stacks.forget_rows();
 }
 
 void keep_stacks_at_peak() {
-  if (sampling_mean != 0) stacks.keep_peak();
+  if (is_sampling()) stacks.keep_peak();
 }
 
 }  // namespace heapster::preload
