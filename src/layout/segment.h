@@ -14,9 +14,9 @@
 //
 // Two threads, one block of 64 bytes (72 usable) each; then the second frees the first's:
 //
-//     slot 0  alloc[7] = {1,  64}  usable[7] = {1, 72}  dealloc[7] = {0,  0}   net = +72
-//     slot 1  alloc[7] = {1,  64}  usable[7] = {1, 72}  dealloc[7] = {1, 72}   net =   0
-//     sum     alloc[7] = {2, 128}  usable[7] = {2,144}  dealloc[7] = {1, 72}   use_curr = 72
+//     slot 0  alloc[7] = {1,  64}  usable of 72: 1  dealloc of 72: 0   net = +72
+//     slot 1  alloc[7] = {1,  64}  usable of 72: 1  dealloc of 72: 1   net =   0
+//     sum     alloc[7] = {2, 128}  usable of 72: 2  dealloc of 72: 1   use_curr = 72
 //
 // A shard has one writer and is never zeroed: a thread that ends hands it to the next as it is.
 // What the next thread did alone is `now` minus `before`, the copy made at that hand-over.
@@ -30,6 +30,7 @@
 #include <cstdint>
 
 #include "heapster/interface.h"
+#include "layout/exact.h"
 
 namespace heapster {
 
@@ -50,12 +51,20 @@ struct Cell {
   uint64_t bytes;
 };
 
-// One size's cells: a malloc and its free write to one such line, mostly.
+// One size's cells.
 struct alignas(64) SizeLine {
 #define HEAPSTER_SIZES(name, ...) Cell name;
 #include "heapster/counters.def"
 };
 static_assert(sizeof(SizeLine) == 64);
+
+// Blocks of one exact usable size (exact.h), which are not in the cells above: a malloc of a small block and its free
+// write to one such line.
+struct ExactLine {
+#define HEAPSTER_EXACTS(name) uint64_t name;
+#include "heapster/counters.def"
+};
+static_assert(sizeof(ExactLine) == kExactStep);
 
 struct ReallocLine {
 #define HEAPSTER_REALLOCS(name, ...) Cell name;
@@ -98,6 +107,9 @@ struct alignas(128) Shard {
 
   // From here on found by the schema only, so that a new counter moves nothing that is above.
   Counters counters;
+  uint64_t growing;  // usable bytes of the block that grew last, which live_shift does not tell of yet; 0: none
+  uint64_t asked;    // size that realloc was last called for
+  alignas(64) ExactLine exact[kExactLines];
   SizeLine sizes[kBuckets];
   ReallocLine reallocs[kBuckets];
 };
@@ -105,7 +117,7 @@ struct alignas(128) Shard {
 // writes to would reach its ceiling; the shards that it does not write to have none. With more threads, a net above the
 // ceiling is published.
 inline constexpr int64_t kNoCeiling = INT64_MAX;
-inline constexpr size_t kShardBytes = 8192;
+inline constexpr size_t kShardBytes = 12288;
 static_assert(sizeof(Shard) <= kShardBytes);
 
 // A shard and the copy of it that was made when its present owner took it over. `before` stays
@@ -156,6 +168,8 @@ enum class FieldKind : uint32_t {
   kHistogram = 1,  // kBuckets cells {count, bytes}, `stride` bytes apart, in a shard
   kWord = 2,       // one word in a shard
   kColumn = 3,     // one word in a timeline point
+  kExact = 4,      // kExactLines words, `stride` bytes apart, in a shard: counts that the histogram of that name lacks
+  kBlock = 5,      // one word in a shard: the size of a block that the histogram of that name lacks; 0: none
 };
 
 // One entry of the schema: where a stored number lies, under which name.

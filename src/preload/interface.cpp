@@ -14,6 +14,7 @@
 #include "preload/recorder.h"
 #include "preload/scopes.h"
 #include "preload/segment_memory.h"
+#include "preload/size_lines.h"
 #include "preload/threads.h"
 #include "preload/watches.h"
 #include "preload/words.h"
@@ -76,8 +77,8 @@ void take_in(Table& table, heapster_cell& shown, const Cell& cell, Way way) {
 
 // Most lines are: looking at their counts is all that they cost.
 bool is_empty(const SizeLine& line) {
-  return (load(line.usable.count) | load(line.alloc.count) | load(line.dealloc.count) | load(line.live_shift.count) |
-          load(line.live_shift.bytes)) == 0;
+  return (line.usable.count | line.alloc.count | line.dealloc.count | line.live_shift.count | line.live_shift.bytes) ==
+         0;
 }
 bool is_empty(const ReallocLine& line) {
   return (load(line.realloc_growth.count) | load(line.realloc_shrink.count) | load(line.realloc_move.count)) == 0;
@@ -85,13 +86,14 @@ bool is_empty(const ReallocLine& line) {
 
 void add_shard(heapster_stats& into, Counted& s, const Shard& shard, Way way) {
   for (uint32_t i = 0; i < kBuckets; ++i) {
-    if (is_empty(shard.sizes[i]) && is_empty(shard.reallocs[i])) continue;
+    const SizeLine line = size_line(shard, i);
+    if (is_empty(line) && is_empty(shard.reallocs[i])) continue;
     heapster_cell unshown{};
 #define HEAPSTER_CELL_hidden(name) unshown
 #define HEAPSTER_CELL_allocations(name) into.name##_histogram.bucket[i]
 #define HEAPSTER_CELL_deallocations(name) into.name##_histogram.bucket[i]
 #define HEAPSTER_CELL_reallocations(name) into.name##_histogram.bucket[i]
-#define HEAPSTER_SIZES(name, section, ...) take_in(s.name, HEAPSTER_CELL_##section(name), shard.sizes[i].name, way);
+#define HEAPSTER_SIZES(name, section, ...) take_in(s.name, HEAPSTER_CELL_##section(name), line.name, way);
 #define HEAPSTER_REALLOCS(name, section, ...) \
   take_in(s.name, HEAPSTER_CELL_##section(name), shard.reallocs[i].name, way);
 #include "heapster/counters.def"
@@ -102,11 +104,8 @@ void add_shard(heapster_stats& into, Counted& s, const Shard& shard, Way way) {
 
 void add_living(heapster_stats& into, Counted& s, const Shard& shard) {
   for (uint32_t i = 0; i < kBuckets; ++i) {
-    const SizeLine& line = shard.sizes[i];
-    if (is_empty(line)) continue;
-    take_in(s.living, into.live_histogram.bucket[i],
-            load(line.usable.count) - load(line.dealloc.count) + load(line.live_shift.count),
-            load(line.usable.bytes) - load(line.dealloc.bytes) + load(line.live_shift.bytes));
+    const SizeLine line = size_line(shard, i);
+    if (!is_empty(line)) take_in(s.living, into.live_histogram.bucket[i], living(line), Way::kAdd);
   }
 }
 
@@ -174,9 +173,10 @@ void reset() {
   memset(&fresh, 0, sizeof fresh);
   each_shard([&](const Shard& shard) {
     for (uint32_t i = 0; i < kBuckets; ++i) {
-#define HEAPSTER_SIZES(name, ...)                               \
-  fresh.sizes[i].name.count += load(shard.sizes[i].name.count); \
-  fresh.sizes[i].name.bytes += load(shard.sizes[i].name.bytes);
+      const SizeLine line = size_line(shard, i);
+#define HEAPSTER_SIZES(name, ...)                  \
+  fresh.sizes[i].name.count += line.name.count; \
+  fresh.sizes[i].name.bytes += line.name.bytes;
 #define HEAPSTER_REALLOCS(name, ...)                                  \
   fresh.reallocs[i].name.count += load(shard.reallocs[i].name.count); \
   fresh.reallocs[i].name.bytes += load(shard.reallocs[i].name.bytes);

@@ -55,6 +55,7 @@ void resolve() {
 #include "preload/functions.def"
 #undef HEAPSTER_must
 #undef HEAPSTER_own
+  next.plain_free = load(next.free.found);
   find(next.usable_size, "malloc_usable_size");
   thread_state.resolving = false;
 }

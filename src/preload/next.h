@@ -45,6 +45,7 @@ struct NextFunctions {
 #include "preload/functions.def"
 #undef HEAPSTER_must
 #undef HEAPSTER_own
+  void (*plain_free)(void*);       // free, whoever stands in the table to follow sampled blocks
   size_t (*usable_size)(void*);    // null where the next allocator has none of its own
   size_t (*nallocx)(size_t, int);  // the same of jemalloc's way to tell usable sizes from requested ones
 };

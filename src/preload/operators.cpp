@@ -21,6 +21,7 @@
 #include "preload/process.h"
 #include "preload/recorder.h"
 #include "preload/sampler.h"
+#include "preload/size_lines.h"
 #include "preload/threads.h"
 
 #define HEAPSTER_EXPORT extern "C" __attribute__((visibility("default")))
@@ -96,7 +97,7 @@ void* forward_new(Operator& which, void* otherwise, const void* caller, size_t s
 
 // How often a block of this size, or null, was freed on this shard.
 uint64_t frees_like(const Shard* shard, const void* block, uint64_t usable) {
-  return block == nullptr ? load(shard->counters.free_null_count) : load(shard->sizes[bucket_of(usable)].dealloc.count);
+  return block == nullptr ? load(shard->counters.free_null_count) : size_line(*shard, bucket_of(usable)).dealloc.count;
 }
 
 template <typename... More>

@@ -24,6 +24,7 @@
 #include "preload/recorder.h"
 #include "preload/sampler.h"
 #include "preload/segment_memory.h"
+#include "preload/size_lines.h"
 #include "preload/words.h"
 
 namespace heapster::preload {
@@ -47,8 +48,8 @@ constinit uint32_t room_for_points = kFirstPoints;
 Published& published() { return segment.header()->published; }
 
 void add_to(Cell& sum, const Cell& cell) {
-  sum.count += load(cell.count);
-  sum.bytes += load(cell.bytes);
+  sum.count += cell.count;
+  sum.bytes += cell.bytes;
 }
 
 // Copies the live-by-size table where live bytes have grown enough since the last copy.
@@ -264,8 +265,9 @@ Totals sum_totals() {
   each_shard([&](const Shard& shard) {
     totals.live_bytes += load(shard.net);
     for (uint32_t i = 0; i < kBuckets; ++i) {
-      add_to(totals.alloc, shard.sizes[i].alloc);
-      add_to(totals.dealloc, shard.sizes[i].dealloc);
+      const SizeLine line = size_line(shard, i);
+      add_to(totals.alloc, line.alloc);
+      add_to(totals.dealloc, line.dealloc);
       totals.move_bytes += load(shard.reallocs[i].realloc_move.bytes);
     }
   });
@@ -275,11 +277,7 @@ Totals sum_totals() {
 void sum_live_cells(Cell (&cells)[kBuckets]) {
   memcpy(cells, segment.at<Cell>(kLiveAtForkOffset), sizeof cells);
   each_shard([&](const Shard& shard) {
-    for (uint32_t i = 0; i < kBuckets; ++i) {
-      const SizeLine& line = shard.sizes[i];
-      cells[i].count += load(line.usable.count) - load(line.dealloc.count) + load(line.live_shift.count);
-      cells[i].bytes += load(line.usable.bytes) - load(line.dealloc.bytes) + load(line.live_shift.bytes);
-    }
+    for (uint32_t i = 0; i < kBuckets; ++i) add_to(cells[i], living(size_line(shard, i)));
   });
 }
 

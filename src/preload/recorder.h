@@ -12,31 +12,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "layout/exact.h"
 #include "layout/segment.h"
 #include "preload/attributes.h"
+#include "preload/gate.h"
 #include "preload/next.h"
 #include "preload/realloc_class.h"
+#include "preload/sample_filter.h"
 #include "preload/writers.h"
 #include "unwind/capture.h"
 
 namespace heapster::preload {
-
-// One page that the kernel wipes in a fork's child (MADV_WIPEONFORK), however the child
-// was made: a zero mask turns the thread's shard pointer, which the child inherited and which
-// leads into its parent's segment, into null. `any` is open while this process counts at all,
-// `fast` while chunk headers may be read, too, `asking` while they may not and the next allocator tells usable sizes.
-#if defined(__aarch64__)
-inline constexpr size_t kGateBytes = 65536;  // the largest page
-#else
-inline constexpr size_t kGateBytes = 4096;
-#endif
-struct alignas(kGateBytes) Gate {
-  uintptr_t fast;
-  uintptr_t any;
-  uintptr_t asking;
-  uint32_t several;  // more than one shard was ever in use
-};
-HEAPSTER_LOCAL extern Gate gate;
 
 // 24 bytes of static TLS: initial-exec access is one instruction, and never allocates.
 struct ThreadState {
@@ -49,16 +35,22 @@ struct ThreadState {
 };
 HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec")));
 
-// Ways out of the hot path: over an allocator whose usable sizes have to be asked for, and the cold ones.
+// Ways out of the hot path: over an allocator whose usable sizes have to be asked for, for large blocks, and the cold
+// ones.
 void* alloc_asking(void* block, size_t size);
 void* aligned_asking(void* block, size_t size);
 void free_asking(void* block);
 void freed_asking(void* block, uint64_t usable);  // counts only
 void* realloc_asking(void* block, size_t size);
+void* alloc_large(Shard* shard, void* block, size_t size);
+void free_large(Shard* shard, void* block);
 HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
 HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
+HEAPSTER_COLD void* realloc_failed(Shard* shard);
+// `now` was mapped by itself, `before` is what the header said.
+HEAPSTER_COLD void* realloc_mapped(Shard* shard, void* block, void* now, uint64_t before);
 // Whose call it was that led here, and whether it made a block grow. publish.cpp
 struct Caller {
   unwind::Registers registers;
@@ -110,41 +102,82 @@ HEAPSTER_HOT bool shrink_live(Shard* shard, uint64_t by) {
 }
 
 template <typename Writer>
-HEAPSTER_HOT bool count_alloc(Shard* shard, const void* block, uint64_t size, uint64_t usable) {
+HEAPSTER_HOT void count_request(Shard* shard, const void* block, uint64_t size) {
   add_cell<Writer>(shard->sizes[Writer::bucket(size)].alloc, size);
-  add_cell<Writer>(shard->sizes[Writer::bucket(usable)].usable, usable);
   store(shard->last, reinterpret_cast<uint64_t>(block));
+}
+
+template <typename Writer>
+HEAPSTER_HOT void count_temporary(Shard* shard, const void* block) {
+  Writer::add(shard->counters.temporary_count, uint64_t{load(shard->last) == reinterpret_cast<uint64_t>(block)});
+}
+
+template <typename Writer>
+HEAPSTER_HOT bool count_alloc(Shard* shard, const void* block, uint64_t size, uint64_t usable) {
+  count_request<Writer>(shard, block, size);
+  add_cell<Writer>(shard->sizes[Writer::bucket(usable)].usable, usable);
   return grow_live<Writer>(shard, usable);
 }
 
 template <typename Writer>
 HEAPSTER_HOT bool count_free(Shard* shard, const void* block, uint64_t usable) {
   add_cell<Writer>(shard->sizes[Writer::bucket(usable)].dealloc, usable);
-  Writer::add(shard->counters.temporary_count, uint64_t{load(shard->last) == reinterpret_cast<uint64_t>(block)});
+  count_temporary<Writer>(shard, block);
   return shrink_live<Writer>(shard, usable);
 }
 
-// A block went from one usable size to another.
+// The same of a small block, by its chunk's size: that is where its line lies.
+// One bit test tells those, too, that glibc mapped by themselves and are small because a realloc cut them.
+inline constexpr uint64_t kNotSmall = ~(kExactLines * kExactStep - 1) | kChunkMmapped;
+HEAPSTER_HOT bool is_small(uint64_t field) { return (field & kNotSmall) == 0; }
+HEAPSTER_HOT uint64_t chunk_size(uint64_t field) { return field & ~(kExactStep - 1); }
+HEAPSTER_HOT ExactLine& exact_line(Shard* shard, uint64_t chunk) {
+  return *reinterpret_cast<ExactLine*>(reinterpret_cast<char*>(shard->exact) + chunk);
+}
+
+HEAPSTER_HOT bool count_small_alloc(Shard* shard, const void* block, uint64_t size, uint64_t chunk) {
+  count_request<Hot>(shard, block, size);
+  Hot::add(exact_line(shard, chunk).usable, uint64_t{1});
+  return grow_live<Hot>(shard, chunk - kExactOverhead);
+}
+
+HEAPSTER_HOT bool count_small_free(Shard* shard, const void* block, uint64_t chunk) {
+  Hot::add(exact_line(shard, chunk).dealloc, uint64_t{1});
+  count_temporary<Hot>(shard, block);
+  return shrink_live<Hot>(shard, chunk - kExactOverhead);
+}
+
+// A block went from one usable size to another; 0 stands for none.
 template <typename Writer>
 HEAPSTER_HOT void shift_live(Shard* shard, uint64_t was, uint64_t is) {
   Cell& from = shard->sizes[Writer::bucket(was)].live_shift;
   Writer::subtract(from.count, uint64_t{1});
   Writer::subtract(from.bytes, was);
-  add_cell<Writer>(shard->sizes[Writer::bucket(is)].live_shift, is);
+  if (HEAPSTER_LIKELY(is != 0)) add_cell<Writer>(shard->sizes[Writer::bucket(is)].live_shift, is);
+}
+
+// What has grown grows again, mostly. Its size waits in a word of its own until a block of another size grows, so that
+// a chain of reallocations writes that word alone. An add, and no store: if a signal's handler comes in between, the
+// sums stay right.
+template <typename Writer>
+HEAPSTER_HOT void shift_live_up(Shard* shard, uint64_t was, uint64_t is) {
+  if constexpr (!Writer::kIsAlone) return shift_live<Writer>(shard, was, is);
+  const uint64_t growing = load(shard->growing);
+  if (HEAPSTER_LIKELY(growing == was)) return Writer::add(shard->growing, is - was);
+  shift_live<Writer>(shard, was, growing);
+  Writer::add(shard->growing, is - growing);
 }
 
 // Growth where the block lies is what most reallocations are; it goes straight through.
 template <typename Writer>
-HEAPSTER_HOT bool count_realloc(Shard* shard, const void* before, const void* after, uint64_t size, uint64_t was,
-                                uint64_t is) {
-  Writer::add(shard->counters.realloc_request_sum, size);
+HEAPSTER_HOT bool count_realloc(Shard* shard, const void* before, const void* after, uint64_t was, uint64_t is) {
   if (HEAPSTER_UNLIKELY(before != after)) {
     count_move<Writer>(shard, was, is);
     if (load(shard->last) == reinterpret_cast<uint64_t>(before)) store(shard->last, reinterpret_cast<uint64_t>(after));
   }
   if (HEAPSTER_LIKELY(is > was)) {
     count_cell<Writer>(shard, &ReallocLine::realloc_growth, is - was);
-    shift_live<Writer>(shard, was, is);
+    shift_live_up<Writer>(shard, was, is);
     return grow_live<Writer>(shard, is - was);
   }
   if (is < was) {
@@ -162,12 +195,16 @@ HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
     const uint64_t field = chunk_size_field(block);
-    if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
-      const bool due = count_alloc<Hot>(shard, block, size, usable_of_chunk(field));
-      return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
-    }
+    if (HEAPSTER_UNLIKELY(!is_small(field))) return alloc_large(shard, block, size);
+    const bool due = count_small_alloc(shard, block, size, chunk_size(field));
+    return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
   }
   return aligned ? aligned_asking(block, size) : alloc_asking(block, size);
+}
+
+// Only sampled blocks go by who stands in the table to follow them.
+HEAPSTER_HOT void release(void* block) {
+  return HEAPSTER_LIKELY(!is_in_filter(block)) ? next.plain_free(block) : next.free(block);
 }
 
 // Counts a block, then frees it: afterwards its size cannot be known.
@@ -175,31 +212,28 @@ HEAPSTER_HOT void record_free(void* block) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
     const uint64_t field = chunk_size_field(block);
-    if (HEAPSTER_LIKELY((field & kChunkMmapped) == 0)) {
-      const bool due = count_free<Hot>(shard, block, usable_of_chunk(field));
-      return HEAPSTER_LIKELY(!due) ? next.free(block) : step_and_free(shard, block);
-    }
+    if (HEAPSTER_UNLIKELY(!is_small(field))) return free_large(shard, block);
+    const bool due = count_small_free(shard, block, chunk_size(field));
+    return HEAPSTER_LIKELY(!due) ? release(block) : step_and_free(shard, block);
   }
   free_asking(block);
 }
 
 HEAPSTER_HOT void* record_realloc(void* block, size_t size) {
   Shard* shard = fast_shard();
-  if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr && size != 0)) {
-    const uint64_t before = chunk_size_field(block);
-    if (HEAPSTER_LIKELY((before & kChunkMmapped) == 0)) {
-      void* now = next.realloc(block, size);
-      if (HEAPSTER_UNLIKELY(now == nullptr)) {
-        Hot::add(shard->counters.realloc_fail_count, uint64_t{1});
-        return nullptr;
-      }
-      const uint64_t after = chunk_size_field(now);
-      const uint64_t usable = HEAPSTER_LIKELY((after & kChunkMmapped) == 0) ? usable_of_chunk(after) : usable_size(now);
-      const bool due = count_realloc<Hot>(shard, block, now, size, usable_of_chunk(before), usable);
-      return HEAPSTER_LIKELY(!due) ? now : step_and_return_grown(shard, now);
-    }
-  }
-  return realloc_asking(block, size);
+  if (HEAPSTER_UNLIKELY(shard == nullptr)) return realloc_asking(block, size);
+  if (HEAPSTER_UNLIKELY(block == nullptr || size == 0)) return realloc_slow(block, size);
+  const uint64_t before = chunk_size_field(block);
+  if (HEAPSTER_UNLIKELY((before & kChunkMmapped) != 0)) return realloc_slow(block, size);
+  // Before the call, so that the size need not be kept in a register.
+  Hot::add(shard->counters.realloc_request_sum, size);
+  store(shard->asked, uint64_t{size});
+  void* now = next.realloc.found(block, size);
+  if (HEAPSTER_UNLIKELY(now == nullptr)) return realloc_failed(shard);
+  const uint64_t after = chunk_size_field(now);
+  if (HEAPSTER_UNLIKELY((after & kChunkMmapped) != 0)) return realloc_mapped(shard, block, now, before);
+  const bool due = count_realloc<Hot>(shard, block, now, usable_of_chunk(before), usable_of_chunk(after));
+  return HEAPSTER_LIKELY(!due) ? now : step_and_return_grown(shard, now);
 }
 
 }  // namespace heapster::preload

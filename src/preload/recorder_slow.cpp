@@ -45,7 +45,7 @@ void prove_headers(const void* block, uint64_t usable) {
   static constinit uint32_t agreed = 0;
   const uint64_t field = chunk_size_field(block);
   if ((field & kChunkMmapped) != 0) return;
-  if (usable_of_chunk(field) != usable) {
+  if (usable_of_chunk(field) != usable || (usable + kExactOverhead) % kExactStep != 0) {
     distrust_headers();
   } else if (__atomic_add_fetch(&agreed, 1u, __ATOMIC_RELAXED) >= kProof) {
     trust_headers();
@@ -60,6 +60,20 @@ void* realloc_from_arena(void* block, size_t size) {
 }
 
 }  // namespace
+
+void* alloc_large(Shard* shard, void* block, size_t size) {
+  const uint64_t field = chunk_size_field(block);
+  if (HEAPSTER_UNLIKELY((field & kChunkMmapped) != 0)) return alloc_slow(block, size);
+  const bool due = count_alloc<Hot>(shard, block, size, usable_of_chunk(field));
+  return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
+}
+
+void free_large(Shard* shard, void* block) {
+  const uint64_t field = chunk_size_field(block);
+  if (HEAPSTER_UNLIKELY((field & kChunkMmapped) != 0)) return free_slow(block);
+  const bool due = count_free<Hot>(shard, block, usable_of_chunk(field));
+  return HEAPSTER_LIKELY(!due) ? release(block) : step_and_free(shard, block);
+}
 
 void* alloc_asking(void* block, size_t size) {
   Shard* shard = asking_shard();
@@ -79,7 +93,7 @@ void free_asking(void* block) {
   Shard* shard = asking_shard();
   if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr || early_arena.owns(block))) return free_slow(block);
   const bool due = count_free<Hot>(shard, block, next.usable_size(block));
-  return HEAPSTER_LIKELY(!due) ? next.free(block) : step_and_free(shard, block);
+  return HEAPSTER_LIKELY(!due) ? release(block) : step_and_free(shard, block);
 }
 
 void freed_asking(void* block, uint64_t usable) {
@@ -100,8 +114,20 @@ void* realloc_asking(void* block, size_t size) {
     Hot::add(shard->counters.realloc_fail_count, uint64_t{1});
     return nullptr;
   }
-  const bool due = count_realloc<Hot>(shard, block, now, size, before, next.usable_size(now));
+  Hot::add(shard->counters.realloc_request_sum, size);
+  const bool due = count_realloc<Hot>(shard, block, now, before, next.usable_size(now));
   return HEAPSTER_LIKELY(!due) ? now : step_and_return_grown(shard, now);
+}
+
+void* realloc_failed(Shard* shard) {
+  Alone::subtract(shard->counters.realloc_request_sum, load(shard->asked));
+  Alone::add(shard->counters.realloc_fail_count, uint64_t{1});
+  return nullptr;
+}
+
+void* realloc_mapped(Shard* shard, void* block, void* now, uint64_t before) {
+  const bool due = count_realloc<Slow>(shard, block, now, usable_of_chunk(before), usable_size(now));
+  return due ? step_and_return_grown(shard, now) : now;
 }
 
 void* alloc_slow(void* block, size_t size) {
@@ -139,7 +165,8 @@ void* realloc_slow(void* block, size_t size) {
     const Caller caller = {unwind::registers_of_caller(), true};
     const size_t usable = usable_size(after);
     with_target([&]<typename Writer>(Shard* shard) {
-      if (count_realloc<Writer>(shard, block, after, size, before, usable)) step(shard, after, caller);
+      Writer::add(shard->counters.realloc_request_sum, uint64_t{size});
+      if (count_realloc<Writer>(shard, block, after, before, usable)) step(shard, after, caller);
     });
   } else if (size == 0) {
     freed_slow(block, before);

@@ -9,7 +9,7 @@
 
 namespace heapster::preload {
 
-HEAPSTER_ASIDE uint8_t sampled_filter[size_t{1} << kFilterBits] = {};
+HEAPSTER_ASIDE uint8_t sampled_filter[kFilterBytes] = {};
 
 namespace {
 
@@ -19,7 +19,7 @@ struct alignas(32) Bucket {
 };
 constexpr size_t kIndexBytes = sizeof(Bucket) << kBucketBits;
 constinit Bucket* buckets = nullptr;
-constinit bool filters = true;
+constinit uint64_t followed = 0;  // samples in the index, where there is a filter before it
 
 // Pages are spread over the whole index, and the blocks of one page lie next to each other in it: 64 bytes of
 // addresses share a bucket.
@@ -30,12 +30,22 @@ HEAPSTER_HOT Bucket& bucket_for(const void* block) {
 }
 
 // A byte that has reached its end stays there: it says maybe for good.
-void count_in_filter(const void* block, int by) {
-  if (!filters) return;
-  uint8_t& byte = sampled_filter[filter_place(block)];
+void count_in_byte(uint8_t& byte, int by) {
   uint8_t seen = load(byte);
   while (seen != UINT8_MAX && !__atomic_compare_exchange_n(&byte, &seen, static_cast<uint8_t>(seen + by), true,
                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
+// One block in so many is asked about in vain, at most, while there is a larger filter to change to.
+constexpr uint64_t kSparse = 32;
+
+void count_in_filter(const void* block, int by) {
+  if (load(gate.filter_mask) == 0) return;
+  for (const uint64_t size : kFilterSizes) count_in_byte(sampled_filter[filter_place(block, size - 1)], by);
+  const uint64_t now = __atomic_add_fetch(&followed, static_cast<uint64_t>(by), __ATOMIC_RELAXED);
+  for (const uint64_t size : kFilterSizes) {
+    if (size > load(gate.filter_mask) + 1 && now * kSparse > load(gate.filter_mask) + 1) store(gate.filter_mask, size - 1);
   }
 }
 
@@ -50,18 +60,24 @@ HEAPSTER_HOT uint32_t* find_entry(const void* block) {
 }  // namespace
 
 bool start_index(bool filtered) {
-  filters = filtered;
   if (buckets == nullptr)
     buckets = static_cast<Bucket*>(kernel::map(kIndexBytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
-  return buckets != nullptr;
+  if (buckets == nullptr) return false;
+  if (filtered) {
+    store(gate.filter_mask, kFilterSizes[0] - 1);
+  } else {
+    sampled_filter[filter_place(nullptr, 0)] = 1;
+  }
+  return true;
 }
 
-bool may_be_sampled(const void* block) { return !filters || is_in_filter(block); }
-
 void clear_index() {
-  memset(sampled_filter, 0, sizeof sampled_filter);
-  if (buckets != nullptr) kernel::unmap(buckets, kIndexBytes);
+  if (buckets == nullptr) return;
+  kernel::unmap(buckets, kIndexBytes);
   buckets = nullptr;
+  memset(sampled_filter, 0, sizeof sampled_filter);
+  gate.filter_mask = 0;
+  followed = 0;
 }
 
 bool enter_sample(const void* block, uint32_t place) {

@@ -33,7 +33,6 @@ constinit uint64_t sampling_mean = 0;
 namespace {
 
 constinit decltype(next.malloc.found) real_malloc = nullptr;
-constinit decltype(next.free.found) real_free = nullptr;
 constinit decltype(next.realloc.found) real_realloc = nullptr;
 
 // Lifetimes are told in powers of four, so the processor's own counter will do, compared with the clock ever anew;
@@ -223,16 +222,11 @@ bool end_sample(void* block) {
 
 HEAPSTER_COLD void free_sampled(void* block) {
   const bool sampled = end_sample(block);
-  if (!sampled || !to_be_timed(reinterpret_cast<uint64_t>(block))) return real_free(block);
+  if (!sampled || !to_be_timed(reinterpret_cast<uint64_t>(block))) return next.plain_free(block);
   const uint64_t before = fine_time();
-  real_free(block);
+  next.plain_free(block);
   Sampling& told = stacks.sampling();
   count_latency(told.free_nanoseconds, told.free_slowest, fine_time() - before);
-}
-
-void followed_free(void* block) {
-  if (HEAPSTER_UNLIKELY(is_in_filter(block))) return free_sampled(block);
-  return real_free(block);
 }
 
 // Adds what a reallocation changed: growth brings bytes and lowers the number of blocks that this one stands
@@ -314,7 +308,7 @@ void time_a_call(uint64_t any) {
 }
 
 void sample(Shard* shard, void* block, const Caller& caller, uint64_t time) {
-  if (caller.grown && may_be_sampled(block) && find_sample(block) != kNoPlace) return;  // it was sampled before
+  if (caller.grown && is_in_filter(block) && find_sample(block) != kNoPlace) return;  // it was sampled before
   unwind::Bounds bounds;
   const StackKind kind = find_own_stack(bounds);
   const HeldSamples own(own_part(), kind == StackKind::kOwn);
@@ -340,12 +334,11 @@ void sample(Shard* shard, void* block, const Caller& caller, uint64_t time) {
 }
 
 void stand_in_the_table() {
-  if (real_free != nullptr) return;
+  if (real_realloc != nullptr) return;
   real_malloc = next.malloc.found;
   real_realloc = next.realloc.found;
-  real_free = next.free.found;
-  store(next.realloc.found, sampling_mean > 1 ? &followed_realloc : &realloc_sampled);
-  store(next.free.found, sampling_mean > 1 ? &followed_free : &free_sampled);
+  store(next.realloc.found, &followed_realloc);
+  store(next.free.found, &free_sampled);
 }
 
 }  // namespace
@@ -365,7 +358,7 @@ void start_sampling() {
 }
 
 bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_realloc, Realloc our_realloc) {
-  if (real_free == nullptr) return false;
+  if (real_realloc == nullptr) return false;
   next_malloc = real_malloc;
   next_realloc = real_realloc;
   __atomic_store_n(&real_realloc, our_realloc, __ATOMIC_RELEASE);
@@ -411,7 +404,7 @@ bool step_to_sample(Shard* shard, void* block, const Caller& caller) {
 }
 
 void forget_sample(void* block) {
-  if (HEAPSTER_UNLIKELY(may_be_sampled(block))) end_sample(block);
+  if (HEAPSTER_UNLIKELY(is_in_filter(block))) end_sample(block);
 }
 
 void object_unloaded() {

@@ -23,7 +23,7 @@ namespace heapster::preload {
 class SegmentMemory {
  public:
   static constexpr size_t kPage = 4096;
-  static constexpr uint32_t kFirstSlots = 13;  // mapped at the start, with the header 248 KiB
+  static constexpr uint32_t kFirstSlots = 8;  // mapped at the start, with the header 232 KiB
   static constexpr uint32_t kChunkSlots = 16;
   static constexpr size_t kFirstBytes = kSlotsOffset + kFirstSlots * sizeof(Slot);
   // Promised at the start: the timeline's first page with what lies before it, and one shard.

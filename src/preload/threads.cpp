@@ -204,7 +204,7 @@ void gather_early() {
   Shard* to = own_shard();
   if (to == nullptr || !load(early_used)) return;
   move_words(early.counters, to->counters);
-  move_words(early.sizes, to->sizes);
+  move_words(early.sizes, to->sizes);  // the early shard is written to the slow way, without exact counts
   move_words(early.reallocs, to->reallocs);
   Alone::raise(to->ceiling, load(to->net) + __atomic_exchange_n(&early.ceiling, int64_t{0}, __ATOMIC_RELAXED));
   Alone::add(to->net, __atomic_exchange_n(&early.net, int64_t{0}, __ATOMIC_RELAXED));

@@ -50,6 +50,7 @@ inline T glance(const T& word) {
 
 // The only writer of a word adds to it.
 struct Alone {
+  static constexpr bool kIsAlone = true;
   template <typename T>
   static void add(T& word, T by) {
 #if HEAPSTER_ONE_INSTRUCTION_ADD
@@ -88,6 +89,7 @@ struct Alone {
 
 // One of many writers adds.
 struct Together {
+  static constexpr bool kIsAlone = false;
   template <typename T>
   static void add(T& word, T by) {
     __atomic_fetch_add(&word, by, __ATOMIC_RELAXED);

@@ -67,12 +67,18 @@ Result<Done> take_section(Directory& directory, const Section& section, uint64_t
   return Done{};
 }
 
-bool inside(const FieldInfo& field, uint64_t room) {
-  const uint64_t last = field.kind == static_cast<uint32_t>(FieldKind::kHistogram)
-                            ? uint64_t{field.stride} * (kBuckets - 1) + sizeof(Cell)
-                            : sizeof(uint64_t);
-  return field.offset + last <= room;
+uint64_t bytes_needed(const FieldInfo& field) {
+  switch (static_cast<FieldKind>(field.kind)) {
+    case FieldKind::kHistogram:
+      return uint64_t{field.stride} * (kBuckets - 1) + sizeof(Cell);
+    case FieldKind::kExact:
+      return uint64_t{field.stride} * (kExactLines - 1) + sizeof(uint64_t);
+    default:
+      return sizeof(uint64_t);
+  }
 }
+
+bool inside(const FieldInfo& field, uint64_t room) { return field.offset + bytes_needed(field) <= room; }
 
 bool ended(const char* text, size_t room) { return text[0] != '\0' && memchr(text, '\0', room) != nullptr; }
 
@@ -81,7 +87,7 @@ Result<Done> read_fields(const Source& source, Directory& directory) {
   const std::span bytes(reinterpret_cast<char*>(directory.fields.data()), directory.schema.used * sizeof(FieldInfo));
   if (!source.read(directory.schema.offset, bytes)) return Error{"truncated in its schema"};
   std::erase_if(directory.fields, [](const FieldInfo& f) {
-    return f.kind < static_cast<uint32_t>(FieldKind::kHistogram) || f.kind > static_cast<uint32_t>(FieldKind::kColumn);
+    return f.kind < static_cast<uint32_t>(FieldKind::kHistogram) || f.kind > static_cast<uint32_t>(FieldKind::kBlock);
   });
   for (const FieldInfo& field : directory.fields) {
     if (!ended(field.name, sizeof field.name) || !ended(field.unit, sizeof field.unit))

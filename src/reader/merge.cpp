@@ -16,6 +16,8 @@
 #include <map>
 #include <optional>
 
+#include "layout/bucket.h"
+
 namespace heapster::reader {
 
 namespace {
@@ -67,8 +69,10 @@ class Decoder {
   }
 
   Histogram histogram(const char* name) {
-    const FieldInfo* field = take(name, FieldKind::kHistogram);
-    return field ? cells(*field) : Histogram{};
+    Histogram result;
+    for (const FieldKind kind : {FieldKind::kHistogram, FieldKind::kExact, FieldKind::kBlock})
+      if (const FieldInfo* field = take(name, kind)) add_to(result, *field);
+    return result;
   }
 
   Number word(const char* name) {
@@ -79,8 +83,9 @@ class Decoder {
   std::vector<Unnamed> rest() const {
     std::vector<Unnamed> result;
     for (const FieldInfo* field : left_) {
-      const bool histogram = field->kind == static_cast<uint32_t>(FieldKind::kHistogram);
-      const Histogram all = histogram ? cells(*field) : Histogram{};
+      const bool histogram = field->kind != static_cast<uint32_t>(FieldKind::kWord);
+      Histogram all{.known = histogram};
+      if (histogram) add_to(all, *field);
       const Cell sum =
           histogram ? Cell{all.count().word(), all.bytes().word()} : Cell{0, value_at<uint64_t>(shard_, field->offset)};
       result.push_back({field->name, field->unit, histogram, sum});
@@ -99,11 +104,29 @@ class Decoder {
     return field;
   }
 
-  Histogram cells(const FieldInfo& field) const {
-    Histogram result;
-    result.known = true;
-    for (uint64_t i = 0; i < kBuckets; ++i) result.cells[i] = value_at<Cell>(shard_, field.offset + i * field.stride);
-    return result;
+  // Blocks are told in up to three fields of one name, and the cells say that the file knows them at all.
+  void add_to(Histogram& result, const FieldInfo& field) const {
+    switch (static_cast<FieldKind>(field.kind)) {
+      case FieldKind::kHistogram:
+        result.known = true;
+        for (uint64_t i = 0; i < kBuckets; ++i)
+          result.cells[i] = value_at<Cell>(shard_, field.offset + i * field.stride);
+        break;
+      case FieldKind::kExact:
+        for (uint32_t line = 1; line < kExactLines; ++line)
+          add_blocks(result, value_at<uint64_t>(shard_, field.offset + uint64_t{line} * field.stride),
+                     exact_bytes(line));
+        break;
+      default:
+        const auto bytes = value_at<uint64_t>(shard_, field.offset);
+        add_blocks(result, bytes != 0, bytes);
+    }
+  }
+
+  static void add_blocks(Histogram& to, uint64_t count, uint64_t bytes_each) {
+    Cell& cell = to.cells[bucket_of(bytes_each)];
+    cell.count += count;
+    cell.bytes += count * bytes_each;
   }
 
   const std::vector<char>& shard_;

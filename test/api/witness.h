@@ -78,6 +78,7 @@ class Witness {
       sum.others += shard.sizes[i].dealloc.count + shard.reallocs[i].realloc_growth.count +
                     shard.reallocs[i].realloc_shrink.count;
     }
+    for (const volatile ExactLine& line : shard.exact) sum.others += line.dealloc;
     sum.others += shard.counters.realloc_same_count;
     sum.live += shard.net;
   }

@@ -9,6 +9,7 @@ import struct
 import sys
 
 BUCKETS = 65
+EXACT_LINES = 256
 WORD = 1 << 64
 DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "format.md")
 
@@ -104,9 +105,25 @@ class Snapshot:
 
     def histogram(self, name):
         """Cells [count, bytes] of the whole process."""
-        field = next(f for f in self.fields if f["name"] == name and f["kind"] == 1)
-        all_slots = [self.cells(slot + field["offset"], field["stride"]) for slot in self.slots()]
-        return [[sum(cells[b][i] for cells in all_slots) % WORD for i in (0, 1)] for b in range(BUCKETS)]
+        sums = [[0, 0] for _ in range(BUCKETS)]
+        for field in (f for f in self.fields if f["name"] == name):
+            for slot in self.slots():
+                for bucket, count, size in self.told(field, slot + field["offset"]):
+                    sums[bucket] = [(sums[bucket][0] + count) % WORD, (sums[bucket][1] + size) % WORD]
+        return sums
+
+    def told(self, field, offset):
+        """(bucket, count, bytes) for what one field of a histogram tells."""
+        if field["kind"] == 1:
+            for bucket, cell in enumerate(self.cells(offset, field["stride"])):
+                yield bucket, *cell
+        if field["kind"] == 4:
+            for line in range(1, EXACT_LINES):
+                count, size = struct.unpack_from("<Q", self.data, offset + line * field["stride"])[0], 16 * line - 8
+                yield size.bit_length(), count, count * size
+        if field["kind"] == 5:
+            size = struct.unpack_from("<Q", self.data, offset)[0]
+            yield size.bit_length(), int(size != 0), size
 
     def live(self):
         """Live blocks by usable size."""

@@ -28,6 +28,10 @@ class Beyond {
   int64_t in_bucket_of(uint64_t size) const {
     return allocated_in_bucket_of(after_, size) - allocated_in_bucket_of(before_, size);
   }
+  Cell living_in(size_t bucket) const {
+    const Cell after = after_.stats.live().cells[bucket], before = before_.stats.live().cells[bucket];
+    return {after.count - before.count, after.bytes - before.bytes};
+  }
   const Ended& ended() const { return ended_; }
   const reader::Snapshot& snapshot() const { return after_; }
 
@@ -82,6 +86,27 @@ TEST(Calls, ReallocationsFallIntoTheirClasses) {
             figure(beyond.snapshot(), "usable_sum") + figure(beyond.snapshot(), "realloc_growth_sum") -
                 figure(beyond.snapshot(), "dealloc_sum") - figure(beyond.snapshot(), "realloc_shrink_sum"));
   EXPECT_EQ(figure(beyond.snapshot(), "use_curr"), *beyond.snapshot().stats.live().bytes().value());
+}
+
+TEST(Calls, BlocksLiveInTheBucketsOfTheirSizes) {
+  const Beyond beyond("living");
+  ASSERT_EQ(beyond.ended().exit_code, 0);
+  const auto known = facts(beyond.ended().out);
+  ASSERT_EQ(known.size(), 128u);
+  for (int bucket = 1; bucket < 65; ++bucket) {
+    const std::string letter(1, static_cast<char>('0' + bucket));
+    const Cell cell = beyond.living_in(bucket);
+    EXPECT_EQ(static_cast<int64_t>(cell.count), known.at("count" + letter)) << bucket;
+    EXPECT_EQ(static_cast<int64_t>(cell.bytes), known.at("bytes" + letter)) << bucket;
+  }
+}
+
+TEST(Calls, AMappedBlockThatIsCutStaysCountedRight) {
+  const Beyond beyond("cut-to-a-page");
+  ASSERT_EQ(beyond.ended().exit_code, 0);
+  const auto known = facts(beyond.ended().out);
+  ASSERT_EQ(known.size(), 3u);
+  for (const auto& [name, value] : known) EXPECT_EQ(beyond[name], value) << name;
 }
 
 TEST(Calls, PeakOfOneThreadIsExact) {

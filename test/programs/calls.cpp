@@ -119,6 +119,54 @@ int reallocs(int, char**) {
   return 0;
 }
 
+// What lives by size, as malloc_usable_size tells: blocks on both sides of the largest that is counted by its exact
+// size, some freed, some cut, some grown in chains that interrupt each other.
+int living(int, char**) {
+  constexpr size_t kBlocks = 1200;
+  static void* blocks[kBlocks];
+  for (size_t i = 0; i < kBlocks; ++i) blocks[i] = malloc(i * 5);
+  for (size_t i = 0; i < kBlocks; i += 3) free(blocks[i]), blocks[i] = nullptr;
+  for (size_t i = 1; i + 3 < kBlocks; i += 9) {
+    for (size_t times = 2; times < 5; ++times) {
+      blocks[i] = realloc(blocks[i], i * 5 * times);
+      if (i % 2 == 0) blocks[i + 3] = realloc(blocks[i + 3], i * 5 * times);
+    }
+    blocks[i + 1] = realloc(blocks[i + 1], 1 + i / 2);
+  }
+  long long counts[65] = {}, sums[65] = {};
+  for (void* block : blocks) {
+    if (block == nullptr) continue;
+    const size_t bytes = malloc_usable_size(block);
+    const int bucket = 64 - __builtin_clzll(bytes);
+    ++counts[bucket];
+    sums[bucket] += static_cast<long long>(bytes);
+  }
+  for (int bucket = 1; bucket < 65; ++bucket) {
+    char name[] = {'c', 'o', 'u', 'n', 't', static_cast<char>('0' + bucket), 0};
+    char sum[] = {'b', 'y', 't', 'e', 's', static_cast<char>('0' + bucket), 0};
+    tell(name, counts[bucket]);
+    tell(sum, sums[bucket]);
+  }
+  return 0;
+}
+
+// A block that glibc maps by itself stays one when it is cut, however small it gets.
+int cut_to_a_page(int, char**) {
+  void* kept[32];  // enough for chunk headers to be believed
+  for (void*& block : kept) block = malloc(100);
+  for (size_t i = 0; i < 100; ++i) {
+    void* block = keep(memalign(2048, 300000));
+    const auto before = malloc_usable_size(block);
+    block = realloc(block, 100 + i);
+    if (malloc_usable_size(block) >= before) return 1;
+    free(block);
+  }
+  long long live = 0;
+  for (void* block : kept) live += static_cast<long long>(malloc_usable_size(block));
+  tell("use_curr", live), tell("live_count", 32), tell("realloc_shrink_count", 100);
+  return 0;
+}
+
 // Live bytes go up and down by a computed sequence; the highest level is known exactly.
 int peak(int, char**) {
   constexpr int kBlocks = 3000;
@@ -166,6 +214,6 @@ int sizes(int, char**) {
 const Entry kCalls[] = {
     {"nothing", nothing},   {"each-call", each_call}, {"frees", frees}, {"whole-pages", whole_pages},
     {"failures", failures}, {"reallocs", reallocs},   {"peak", peak},   {"temporary", temporary},
-    {"sizes", sizes},       {nullptr, nullptr}};
+    {"sizes", sizes},       {"living", living},       {"cut-to-a-page", cut_to_a_page}, {nullptr, nullptr}};
 
 }  // namespace scenario

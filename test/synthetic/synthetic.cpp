@@ -13,6 +13,7 @@
 #include <stdexcept>
 
 #include "layout/bucket.h"
+#include "layout/exact.h"
 
 namespace heapster::test {
 
@@ -33,6 +34,12 @@ void name_owner(Shard& shard, uint32_t tid, std::string_view name) {
 void add_to(Cell& cell, uint64_t count, uint64_t bytes) {
   cell.count += count;
   cell.bytes += bytes;
+}
+
+// The line of blocks that are counted by their exact size, or null.
+ExactLine* exact_line(Shard& shard, uint64_t usable) {
+  const uint64_t chunk = usable + kExactOverhead;
+  return chunk % kExactStep == 0 && chunk / kExactStep < kExactLines ? &shard.exact[chunk / kExactStep] : nullptr;
 }
 
 void raise(Shard& shard, uint64_t bytes) {
@@ -116,12 +123,20 @@ std::string Segment::bytes() const {
 
 void count_malloc(Shard& shard, uint64_t requested, uint64_t usable) {
   add_to(shard.sizes[bucket_of(requested)].alloc, 1, requested);
-  add_to(shard.sizes[bucket_of(usable)].usable, 1, usable);
+  if (ExactLine* line = exact_line(shard, usable)) {
+    ++line->usable;
+  } else {
+    add_to(shard.sizes[bucket_of(usable)].usable, 1, usable);
+  }
   raise(shard, usable);
 }
 
 void count_free(Shard& shard, uint64_t usable) {
-  add_to(shard.sizes[bucket_of(usable)].dealloc, 1, usable);
+  if (ExactLine* line = exact_line(shard, usable)) {
+    ++line->dealloc;
+  } else {
+    add_to(shard.sizes[bucket_of(usable)].dealloc, 1, usable);
+  }
   shard.net -= static_cast<int64_t>(usable);
 }
 
@@ -130,8 +145,11 @@ void count_growth(Shard& shard, uint64_t from, uint64_t to, bool moved) {
   if (moved) add_to(shard.reallocs[bucket_of(from)].realloc_move, 1, from);
   if (moved) ++shard.counters.realloc_growth_moved_count;
   shard.counters.realloc_request_sum += to;
-  add_to(shard.sizes[bucket_of(from)].live_shift, uint64_t{0} - 1, uint64_t{0} - from);
-  add_to(shard.sizes[bucket_of(to)].live_shift, 1, to);
+  if (shard.growing != from) {
+    add_to(shard.sizes[bucket_of(from)].live_shift, uint64_t{0} - 1, uint64_t{0} - from);
+    if (shard.growing != 0) add_to(shard.sizes[bucket_of(shard.growing)].live_shift, 1, shard.growing);
+  }
+  shard.growing = to;
   raise(shard, to - from);
 }
 

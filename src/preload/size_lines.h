@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// A shard's counts by size as they are told: the cells of a bucket, and what was counted by exact size besides.
+
+#pragma once
+
+#include <cstdint>
+
+#include "layout/bucket.h"
+#include "layout/exact.h"
+#include "layout/segment.h"
+#include "preload/words.h"
+
+namespace heapster::preload {
+
+inline SizeLine size_line(const Shard& shard, uint32_t bucket) {
+  SizeLine line;
+#define HEAPSTER_SIZES(name, ...) line.name = {load(shard.sizes[bucket].name.count), load(shard.sizes[bucket].name.bytes)};
+#include "heapster/counters.def"
+  const uint32_t end = first_exact_line(bucket + 1);
+  for (uint32_t i = first_exact_line(bucket); i < end; ++i) {
+    [[maybe_unused]] uint64_t count;
+#define HEAPSTER_EXACTS(name)              \
+  count = load(shard.exact[i].name);       \
+  line.name.count += count;                \
+  line.name.bytes += count * exact_bytes(i);
+#include "heapster/counters.def"
+  }
+  const uint64_t growing = load(shard.growing);
+  if (growing != 0 && bucket_of(growing) == bucket) {
+    line.live_shift.count += 1;
+    line.live_shift.bytes += growing;
+  }
+  return line;
+}
+
+// What lives of a line's blocks.
+inline Cell living(const SizeLine& line) {
+  return {line.usable.count - line.dealloc.count + line.live_shift.count,
+          line.usable.bytes - line.dealloc.bytes + line.live_shift.bytes};
+}
+
+}  // namespace heapster::preload
