@@ -56,6 +56,7 @@ class Bench:
         """Name -> the variables that make a program that subject; those whose library is missing are left out."""
         libraries = {
             "pass-through": (PARTS / "shim_pass.so", {}),
+            "returning": (PARTS / "shim_return.so", {}),
             "reference": (PARTS / "shim_reference.so", {}),
             "libmemusage": (Path(f"/usr/lib/{os.uname().machine}-linux-gnu/libmemusage.so"), {}),
             # Its recorder without its interpreter: the kindest way to run it on a machine with few processors.
