@@ -18,6 +18,7 @@ packages_for() {
       echo libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 redis-server redis-tools rustc
       echo fakeroot libeatmydata1 faketime libunwind-dev default-jdk-headless
       echo golang-go google-perftools chromium nodejs
+      command -v npm >/dev/null || echo npm # a nodejs that is not Debian's may bring its own
       ;;
     bench) echo libbenchmark-dev libc-devtools heaptrack libjemalloc2 perl python3 sqlite3 util-linux ;;
     compat)

@@ -13,7 +13,7 @@
 namespace heapster {
 
 inline constexpr uint32_t kExactLines = 256;
-inline constexpr uint64_t kExactStep = 16;      // from one such size to the next, and from one line to the next
+inline constexpr uint64_t kExactStep = 16;     // from one such size to the next, and from one line to the next
 inline constexpr uint64_t kExactOverhead = 8;  // of a chunk
 
 // The usable bytes of a line's blocks; line 0 stands for none.

@@ -36,15 +36,16 @@ inline constexpr auto kSchema = std::to_array<FieldInfo>({
 #define HEAPSTER_SIZES(name, ...)                                                                                  \
   detail::field(#name, FieldKind::kHistogram, offsetof(Shard, sizes) + offsetof(SizeLine, name), sizeof(SizeLine), \
                 "bytes"),
-#define HEAPSTER_EXACTS(name)                                                                                          \
-  detail::field(#name, FieldKind::kExact, offsetof(Shard, exact) + offsetof(ExactLine, name), sizeof(ExactLine), "blocks"),
+#define HEAPSTER_EXACTS(name)                                                                                    \
+  detail::field(#name, FieldKind::kExact, offsetof(Shard, exact) + offsetof(ExactLine, name), sizeof(ExactLine), \
+                "blocks"),
 #define HEAPSTER_REALLOCS(name, ...)                                                                   \
   detail::field(#name, FieldKind::kHistogram, offsetof(Shard, reallocs) + offsetof(ReallocLine, name), \
                 sizeof(ReallocLine), "bytes"),
 #define HEAPSTER_COUNTER(name, unit, ...) \
   detail::field(#name, FieldKind::kWord, offsetof(Shard, counters) + offsetof(Counters, name), sizeof(uint64_t), #unit),
 #include "heapster/counters.def"
-  detail::field("live_shift", FieldKind::kBlock, offsetof(Shard, growing), sizeof(uint64_t), "bytes"),
+    detail::field("live_shift", FieldKind::kBlock, offsetof(Shard, growing), sizeof(uint64_t), "bytes"),
 #define HEAPSTER_COLUMN(name, unit, help) \
   detail::field(#name, FieldKind::kColumn, offsetof(TimelinePoint, name), sizeof(int64_t), #unit),
 #include "layout/timeline.def"

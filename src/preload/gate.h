@@ -24,7 +24,7 @@ struct alignas(kGateBytes) Gate {
   uintptr_t fast;
   uintptr_t any;
   uintptr_t asking;
-  uint64_t filter_mask;  // which filter of sampled blocks is asked (sample_filter.h)
+  uint64_t filter_mask;  // of the filter that knows sampled blocks (sample_filter.h)
   uint32_t several;      // more than one shard was ever in use
 };
 HEAPSTER_LOCAL extern Gate gate;

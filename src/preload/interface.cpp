@@ -174,7 +174,7 @@ void reset() {
   each_shard([&](const Shard& shard) {
     for (uint32_t i = 0; i < kBuckets; ++i) {
       const SizeLine line = size_line(shard, i);
-#define HEAPSTER_SIZES(name, ...)                  \
+#define HEAPSTER_SIZES(name, ...)               \
   fresh.sizes[i].name.count += line.name.count; \
   fresh.sizes[i].name.bytes += line.name.bytes;
 #define HEAPSTER_REALLOCS(name, ...)                                  \

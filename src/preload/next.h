@@ -26,7 +26,7 @@ struct NextFunction<stand_in> {
 
   HEAPSTER_HOT Result operator()(Parameters... parameters) const {
     auto* function = found;
-    if (HEAPSTER_UNLIKELY(function == nullptr)) function = stand_in;
+    if (HEAPSTER_UNLIKELY(function == nullptr)) return stand_in(parameters...);
     return function(parameters...);
   }
 };

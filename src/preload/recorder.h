@@ -85,7 +85,7 @@ template <typename Writer>
 HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   Writer::add(shard->net, static_cast<int64_t>(by));
   const int64_t net = load(shard->net);
-  if (HEAPSTER_UNLIKELY(net > load(shard->ceiling))) {
+  if (HEAPSTER_UNLIKELY(net > glance(shard->ceiling))) {
     if (glance(gate.several) != 0) {
       Writer::take(shard->countdown, static_cast<int64_t>(by));
       return true;
@@ -98,7 +98,7 @@ HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
 template <typename Writer>
 HEAPSTER_HOT bool shrink_live(Shard* shard, uint64_t by) {
   Writer::subtract(shard->net, static_cast<int64_t>(by));
-  return load(shard->net) < load(shard->floor);
+  return load(shard->net) < glance(shard->floor);
 }
 
 template <typename Writer>
@@ -109,7 +109,7 @@ HEAPSTER_HOT void count_request(Shard* shard, const void* block, uint64_t size) 
 
 template <typename Writer>
 HEAPSTER_HOT void count_temporary(Shard* shard, const void* block) {
-  Writer::add(shard->counters.temporary_count, uint64_t{load(shard->last) == reinterpret_cast<uint64_t>(block)});
+  Writer::add(shard->counters.temporary_count, uint64_t{glance(shard->last) == reinterpret_cast<uint64_t>(block)});
 }
 
 template <typename Writer>
@@ -126,8 +126,8 @@ HEAPSTER_HOT bool count_free(Shard* shard, const void* block, uint64_t usable) {
   return shrink_live<Writer>(shard, usable);
 }
 
-// The same of a small block, by its chunk's size: that is where its line lies.
-// One bit test tells those, too, that glibc mapped by themselves and are small because a realloc cut them.
+// The same of a small block, by its chunk's size: that is where its line lies (layout/exact.h). One bit test
+// tells those, too, that glibc mapped by themselves and that are small because a realloc cut them.
 inline constexpr uint64_t kNotSmall = ~(kExactLines * kExactStep - 1) | kChunkMmapped;
 HEAPSTER_HOT bool is_small(uint64_t field) { return (field & kNotSmall) == 0; }
 HEAPSTER_HOT uint64_t chunk_size(uint64_t field) { return field & ~(kExactStep - 1); }

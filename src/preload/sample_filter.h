@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Whether a block may be sampled. Each free asks, so the answer is one byte: a filter that counts the sampled blocks
-// of every 64 bytes of addresses, modulo its size. Neighbours share a line of it, and few samples need few lines: a
-// filter of 4 KiB takes nothing from the program's first cache, and a larger one takes over as samples get more.
-//
-// All sizes are kept at once, each at as many bytes as it is large, so that one word says which is asked: the change
-// to a larger one is one store, and whoever still asks the smaller one is answered rightly, too.
+// of every 64 bytes of addresses, modulo its size, so that neighbours share a line of it. The one that each free asks
+// has 4 KiB and takes next to nothing from the program's first cache. Where hundreds of sampled blocks live at once it
+// says maybe too often; a large one stands behind it.
 
 #pragma once
 
@@ -18,18 +16,20 @@
 
 namespace heapster::preload {
 
-inline constexpr uint64_t kFilterSizes[] = {4 * 1024, 32 * 1024, 256 * 1024};
-inline constexpr uint64_t kFilterBytes = 2 * 256 * 1024;
+template <size_t size>
+struct Filter {
+  uint8_t counts[size];
 
-// Gate::filter_mask is the size of the filter that is asked, less 1. With 0 one byte answers for all blocks: that is
-// where nothing is sampled, or everything.
-HEAPSTER_LOCAL extern uint8_t sampled_filter[kFilterBytes];
+  HEAPSTER_HOT uint8_t& of(const void* block, uint64_t mask = size - 1) {
+    return counts[reinterpret_cast<uintptr_t>(block) >> 6 & mask];
+  }
+};
+HEAPSTER_LOCAL extern Filter<4 * 1024> filter;
+HEAPSTER_LOCAL extern Filter<256 * 1024> large_filter;
 
-HEAPSTER_HOT uint64_t filter_place(const void* block, uint64_t mask) {
-  return (reinterpret_cast<uintptr_t>(block) >> 6 & mask) + mask + 1;
-}
-HEAPSTER_HOT bool is_in_filter(const void* block) {
-  return glance(sampled_filter[filter_place(block, glance(gate.filter_mask))]) != 0;
-}
+// Gate::filter_mask is the filter's size less 1; or 0, and one byte answers for all blocks: that is where nothing is
+// sampled, or everything.
+HEAPSTER_HOT bool is_in_filter(const void* block) { return glance(filter.of(block, glance(gate.filter_mask))) != 0; }
+inline bool is_in_large_filter(const void* block) { return load(large_filter.of(block)) != 0; }
 
 }  // namespace heapster::preload

@@ -9,7 +9,8 @@
 
 namespace heapster::preload {
 
-HEAPSTER_ASIDE uint8_t sampled_filter[kFilterBytes] = {};
+HEAPSTER_ASIDE Filter<4 * 1024> filter = {};
+HEAPSTER_ASIDE Filter<256 * 1024> large_filter = {};
 
 namespace {
 
@@ -19,7 +20,6 @@ struct alignas(32) Bucket {
 };
 constexpr size_t kIndexBytes = sizeof(Bucket) << kBucketBits;
 constinit Bucket* buckets = nullptr;
-constinit uint64_t followed = 0;  // samples in the index, where there is a filter before it
 
 // Pages are spread over the whole index, and the blocks of one page lie next to each other in it: 64 bytes of
 // addresses share a bucket.
@@ -37,16 +37,10 @@ void count_in_byte(uint8_t& byte, int by) {
   }
 }
 
-// One block in so many is asked about in vain, at most, while there is a larger filter to change to.
-constexpr uint64_t kSparse = 32;
-
 void count_in_filter(const void* block, int by) {
   if (load(gate.filter_mask) == 0) return;
-  for (const uint64_t size : kFilterSizes) count_in_byte(sampled_filter[filter_place(block, size - 1)], by);
-  const uint64_t now = __atomic_add_fetch(&followed, static_cast<uint64_t>(by), __ATOMIC_RELAXED);
-  for (const uint64_t size : kFilterSizes) {
-    if (size > load(gate.filter_mask) + 1 && now * kSparse > load(gate.filter_mask) + 1) store(gate.filter_mask, size - 1);
-  }
+  count_in_byte(filter.of(block), by);
+  count_in_byte(large_filter.of(block), by);
 }
 
 HEAPSTER_HOT uint32_t* find_entry(const void* block) {
@@ -64,9 +58,9 @@ bool start_index(bool filtered) {
     buckets = static_cast<Bucket*>(kernel::map(kIndexBytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
   if (buckets == nullptr) return false;
   if (filtered) {
-    store(gate.filter_mask, kFilterSizes[0] - 1);
+    store(gate.filter_mask, uint64_t{sizeof filter - 1});
   } else {
-    sampled_filter[filter_place(nullptr, 0)] = 1;
+    filter.of(nullptr) = 1;
   }
   return true;
 }
@@ -75,9 +69,9 @@ void clear_index() {
   if (buckets == nullptr) return;
   kernel::unmap(buckets, kIndexBytes);
   buckets = nullptr;
-  memset(sampled_filter, 0, sizeof sampled_filter);
+  memset(&filter, 0, sizeof filter);
+  memset(&large_filter, 0, sizeof large_filter);
   gate.filter_mask = 0;
-  followed = 0;
 }
 
 bool enter_sample(const void* block, uint32_t place) {

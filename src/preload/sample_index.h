@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which blocks are sampled. The first answer is a filter's (sample_filter.h), which says no to nearly everything. Behind
-// it lies an index from the pointer to its place in the table of samples, in buckets of eight.
+// Which blocks are sampled. The first answer is a filter's (sample_filter.h), which says no to nearly everything.
+// Behind it lies an index from the pointer to its place in the table of samples, in buckets of eight.
 //
 // A block's entry is made before its malloc returns and taken out before its free begins, so no two threads
 // ever deal with one pointer at once; the index only has to bear others in the same bucket.

@@ -229,6 +229,11 @@ HEAPSTER_COLD void free_sampled(void* block) {
   count_latency(told.free_nanoseconds, told.free_slowest, fine_time() - before);
 }
 
+void followed_free(void* block) {
+  if (HEAPSTER_LIKELY(!is_in_large_filter(block))) return next.plain_free(block);
+  return free_sampled(block);
+}
+
 // Adds what a reallocation changed: growth brings bytes and lowers the number of blocks that this one stands
 // for; a shrunken block frees some of its bytes.
 void reweigh(Sample& sample, uint64_t bytes) {
@@ -337,8 +342,8 @@ void stand_in_the_table() {
   if (real_realloc != nullptr) return;
   real_malloc = next.malloc.found;
   real_realloc = next.realloc.found;
-  store(next.realloc.found, &followed_realloc);
-  store(next.free.found, &free_sampled);
+  store(next.realloc.found, sampling_mean > 1 ? &followed_realloc : &realloc_sampled);
+  store(next.free.found, sampling_mean > 1 ? &followed_free : &free_sampled);
 }
 
 }  // namespace

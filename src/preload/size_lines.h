@@ -15,14 +15,15 @@ namespace heapster::preload {
 
 inline SizeLine size_line(const Shard& shard, uint32_t bucket) {
   SizeLine line;
-#define HEAPSTER_SIZES(name, ...) line.name = {load(shard.sizes[bucket].name.count), load(shard.sizes[bucket].name.bytes)};
+#define HEAPSTER_SIZES(name, ...) \
+  line.name = {load(shard.sizes[bucket].name.count), load(shard.sizes[bucket].name.bytes)};
 #include "heapster/counters.def"
   const uint32_t end = first_exact_line(bucket + 1);
   for (uint32_t i = first_exact_line(bucket); i < end; ++i) {
     [[maybe_unused]] uint64_t count;
-#define HEAPSTER_EXACTS(name)              \
-  count = load(shard.exact[i].name);       \
-  line.name.count += count;                \
+#define HEAPSTER_EXACTS(name)        \
+  count = load(shard.exact[i].name); \
+  line.name.count += count;          \
   line.name.bytes += count * exact_bytes(i);
 #include "heapster/counters.def"
   }

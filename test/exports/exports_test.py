@@ -4,11 +4,13 @@
 exports_test.py HEAPSTER PRELOAD SITES
 
 The program `sites` says what it did at each of its places. Every allocation is sampled, so that the figures that the
-readers print have to be the same, to the byte. Of folded and speedscope the readers are web pages and scripts that
-Debian does not have; for these the rules that they read by are held to instead.
+readers print have to be the same, to the byte. Of flamegraph.pl, which Debian does not have, the rule that it reads by
+is held to instead. Speedscope comes from npm and runs in a browser.
 """
 
+import base64
 import functools
+import html
 import json
 import os
 import re
@@ -50,6 +52,12 @@ def export(name, *options):
     told()
     run(HEAPSTER, "export", "-f", name, "-o", f"out.{name}", "snapshot", *options)
     return os.path.join(work, f"out.{name}")
+
+
+def browse(page, *options):
+    """What a page has become after its scripts ran."""
+    return run("chromium", "--headless", "--no-sandbox", f"--user-data-dir={work}/chromium", *options, "--dump-dom",
+               page).stdout
 
 
 def text_of(path):
@@ -180,6 +188,54 @@ class Speedscope(unittest.TestCase):
             self.assertEqual(ours, expected(weight))
 
 
+@functools.cache
+def speedscope():
+    """The page of an importer that people use."""
+    installed = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix",
+                                f"{work}/importer", "speedscope@1.25.0"], capture_output=True, text=True)
+    if installed.returncode != 0:
+        if subprocess.run(["npm", "ping"], capture_output=True).returncode != 0:
+            raise unittest.SkipTest("npm's registry does not answer")
+        raise AssertionError(installed.stderr)
+    return f"{work}/importer/node_modules/speedscope/dist/release/index.html"
+
+
+def imported(path):
+    """What speedscope shows of a file: {function: what it says of the function itself}, of ours."""
+    with open(path, "rb") as file:
+        content = base64.b64encode(file.read()).decode()
+    with open(f"{path}.js", "w", encoding="utf-8") as script:
+        script.write(f"speedscope.loadFileFromBase64({json.dumps(os.path.basename(path))}, {json.dumps(content)});\n"
+                     "setInterval(() => window.dispatchEvent(new Event('resize')), 100);\n")  # it draws what fits, then
+    dom = browse(f"file://{speedscope()}#localProfilePath={path}.js&view=sandwich", "--window-size=1200,30000",
+                 "--enable-unsafe-swiftshader", "--allow-file-access-from-files", "--virtual-time-budget=10000")
+    shown = {}
+    for row in re.findall(r"<tr[^>]*>(.*?)</tr>", dom):
+        cells = [html.unescape(re.sub(r"<[^>]*>", "", cell)) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
+        if len(cells) == 3 and cells[2].startswith("shop::"):
+            shown[short(cells[2])] = cells[1].rsplit(" (", 1)[0]
+    return shown
+
+
+def in_words(number):
+    return f"{number / 2**20:.2f} MB" if number >= 2**20 else f"{number / 2**10:.2f} KB"
+
+
+class InSpeedscope(unittest.TestCase):
+    def test_folded_has_our_figures(self):
+        for by, weight in dict(live="live_bytes", allocated="alloc_bytes", count="alloc_blocks").items():
+            shown = {name: int(said.replace(",", "")) for name, said in imported(export("folded", "--by", by)).items()}
+            self.assertEqual({name: number for name, number in shown.items() if number != 0}, expected(weight), by)
+
+    def test_its_own_format_has_our_figures(self):
+        shown = imported(export("speedscope", "--by", "count"))
+        self.assertEqual({name: int(said.replace(",", "")) for name, said in shown.items() if said != "0"},
+                         expected("alloc_blocks"))
+        shown = imported(export("speedscope", "--by", "allocated"))
+        self.assertEqual({name: said for name, said in shown.items() if said != "0 B"},
+                         {name: in_words(number) for name, number in expected("alloc_bytes").items()})
+
+
 class Massif(unittest.TestCase):
     def test_ms_print_prints_the_trees(self):
         out = run("ms_print", "--threshold=0", export("massif")).stdout
@@ -196,8 +252,7 @@ class Flamegraph(unittest.TestCase):
         """The page after its script ran: {function: weight} of its frames, and its line of figures."""
         path = export("flamegraph")
         os.replace(path, path + ".html")
-        dom = run("chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={work}/chromium",
-                  "--dump-dom", f"file://{path}.html{view}").stdout
+        dom = browse(f"file://{path}.html{view}", "--disable-gpu")
         frames = re.findall(r'<button type="button" class="(frame[ a-z]*)" title="([^"\n]*)\n([^"]*)"[^>]*'
                             r'data-weight="(\d+)"', dom)
         status = re.search(r'<p id="status"[^>]*>([^<]*)</p>', dom)[1]

@@ -68,6 +68,7 @@ TEST(Calls, FailuresCountAsSuchAndChangeNothingElse) {
   EXPECT_EQ(beyond["alloc_fail_count"], 3) << "malloc, calloc, posix_memalign";
   EXPECT_EQ(beyond["alloc_invalid_count"], 2) << "posix_memalign, memalign";
   EXPECT_EQ(beyond["realloc_fail_count"], 2) << "reallocarray overflow, realloc";
+  EXPECT_EQ(beyond["realloc_request_sum"], 0) << "of successful ones";
   EXPECT_EQ(beyond["alloc_count"], 2);
   EXPECT_EQ(beyond["use_curr"], 0);
 }

@@ -211,9 +211,17 @@ int sizes(int, char**) {
 
 }  // namespace
 
-const Entry kCalls[] = {
-    {"nothing", nothing},   {"each-call", each_call}, {"frees", frees}, {"whole-pages", whole_pages},
-    {"failures", failures}, {"reallocs", reallocs},   {"peak", peak},   {"temporary", temporary},
-    {"sizes", sizes},       {"living", living},       {"cut-to-a-page", cut_to_a_page}, {nullptr, nullptr}};
+const Entry kCalls[] = {{"nothing", nothing},
+                        {"each-call", each_call},
+                        {"frees", frees},
+                        {"whole-pages", whole_pages},
+                        {"failures", failures},
+                        {"reallocs", reallocs},
+                        {"peak", peak},
+                        {"temporary", temporary},
+                        {"sizes", sizes},
+                        {"living", living},
+                        {"cut-to-a-page", cut_to_a_page},
+                        {nullptr, nullptr}};
 
 }  // namespace scenario

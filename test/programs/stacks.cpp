@@ -49,6 +49,23 @@ int reuse(int, char**) {
   return 0;
 }
 
+// So many sampled blocks live at once that every filter has its turn, while another thread frees sampled blocks all the
+// time; then all are freed.
+int many_samples(int, char**) {
+  constexpr size_t kSize = 20'000;
+  static void* blocks[4000];
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    while (!done) free(keep(malloc(kSize)));
+  });
+  for (void*& block : blocks) block = keep(malloc(kSize));
+  for (void*& block : blocks) block = keep(realloc(block, 2 * kSize));
+  for (void* block : blocks) free(block);
+  done = true;
+  other.join();
+  return 0;
+}
+
 // A child frees what its parent sampled, before and after its own first allocation.
 int inherited(int, char**) {
   static void* blocks[1000];
@@ -67,7 +84,10 @@ int inherited(int, char**) {
 
 }  // namespace
 
-const Entry kStacks[] = {
-    {"reallocations", reallocations}, {"reuse", reuse}, {"inherited", inherited}, {nullptr, nullptr}};
+const Entry kStacks[] = {{"reallocations", reallocations},
+                         {"reuse", reuse},
+                         {"many-samples", many_samples},
+                         {"inherited", inherited},
+                         {nullptr, nullptr}};
 
 }  // namespace scenario

@@ -70,6 +70,16 @@ TEST(Sampled, EstimatesAreWithinTheirError) {
   EXPECT_NEAR(static_cast<double>(total.alloc_count) / kWholeBlock, truth, 5 * truth / std::sqrt(samples));
 }
 
+// A freed block that the filter did not know of would be told as live.
+TEST(Sampled, HoweverManyLiveAtOnceEachIsFollowed) {
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {"many-samples"}, "4K").exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  EXPECT_GT(snapshot.stacks->total().samples, 4000u);
+  EXPECT_LT(snapshot.stacks->samples.size(), 10u) << "what the runtime keeps for itself";
+  EXPECT_EQ(snapshot.stacks->dropped(), 0u);
+}
+
 TEST(Sampled, StacksReachMain) {
   Sandbox sandbox;
   run_sampled(sandbox, {"return"});
@@ -83,9 +93,11 @@ TEST(Sampled, StacksReachMain) {
 }
 
 // What the parent sampled is nothing to its child.
-TEST(Sampled, AChildStartsWithoutItsParentsSamples) {
+class Inherited : public testing::TestWithParam<const char*> {};
+
+TEST_P(Inherited, AChildStartsWithoutItsParentsSamples) {
   Sandbox sandbox;
-  ASSERT_EQ(run_sampled(sandbox, {"inherited"}).exit_code, 0);
+  ASSERT_EQ(run_sampled(sandbox, {"inherited"}, GetParam()).exit_code, 0);
   const auto children = reader::list_snapshots(sandbox.run_directory());
   ASSERT_EQ(children->found.size(), 1u);
   const auto& child = children->found[0].snapshot;
@@ -96,6 +108,10 @@ TEST(Sampled, AChildStartsWithoutItsParentsSamples) {
   const auto parent = sandbox.snapshot().stacks->total();
   EXPECT_GE(parent.live_count() / kWholeBlock, 1000u);
 }
+
+// With and without the filter; so small a distance samples all but one block in millions.
+INSTANTIATE_TEST_SUITE_P(By, Inherited, testing::Values("1", "50"),
+                         [](const auto& test) { return "one_in_" + std::string(test.param); });
 
 // Fibres' and handlers' stacks are nobody's that we know: their blocks are sampled, without a stack.
 TEST(Sampled, OnStacksThatAreNotKnownNothingIsRead) {
