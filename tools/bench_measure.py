@@ -252,7 +252,7 @@ def parse_options():
         parser.error("--rounds must be at least 1")
     options.rounds = options.rounds or (3 if options.quick else 15)
     options.inner, options.milliseconds = (3, 20) if options.quick else (5, 30)
-    options.startups, options.pairs = (100, 7) if options.quick else (500, 40)
+    options.startups, options.pairs = (100, 7) if options.quick else (500, 80)
     options.heapster = Path(options.heapster or ROOT / "build/release").resolve()
     return options
 
