@@ -84,6 +84,9 @@ bool is_empty(const ReallocLine& line) {
   return (load(line.realloc_growth.count) | load(line.realloc_shrink.count) | load(line.realloc_move.count)) == 0;
 }
 
+enum class Living { kLeaveOut, kTellOf };
+
+template <Living living_too = Living::kLeaveOut>
 void add_shard(heapster_stats& into, Counted& s, const Shard& shard, Way way) {
   for (uint32_t i = 0; i < kBuckets; ++i) {
     const SizeLine line = size_line(shard, i);
@@ -97,16 +100,10 @@ void add_shard(heapster_stats& into, Counted& s, const Shard& shard, Way way) {
 #define HEAPSTER_REALLOCS(name, section, ...) \
   take_in(s.name, HEAPSTER_CELL_##section(name), shard.reallocs[i].name, way);
 #include "heapster/counters.def"
+    if constexpr (living_too == Living::kTellOf) take_in(s.living, into.live_histogram.bucket[i], living(line), way);
   }
 #define HEAPSTER_COUNTER(name, ...) s.name += static_cast<int64_t>(signed_by(load(shard.counters.name), way));
 #include "heapster/counters.def"
-}
-
-void add_living(heapster_stats& into, Counted& s, const Shard& shard) {
-  for (uint32_t i = 0; i < kBuckets; ++i) {
-    const SizeLine line = size_line(shard, i);
-    if (!is_empty(line)) take_in(s.living, into.live_histogram.bucket[i], living(line), Way::kAdd);
-  }
 }
 
 void finish(heapster_stats& into, const Counted& s) {
@@ -129,10 +126,7 @@ void finish(heapster_stats& into, const Counted& s) {
 void read_process(heapster_stats* into) {
   memset(into, 0, sizeof *into);
   Counted s;
-  each_shard([&](const Shard& shard) {
-    add_shard(*into, s, shard, Way::kAdd);
-    add_living(*into, s, shard);
-  });
+  each_shard([&](const Shard& shard) { add_shard<Living::kTellOf>(*into, s, shard, Way::kAdd); });
   const auto* at_fork = segment.at<const Cell>(kLiveAtForkOffset);
   for (uint32_t i = 0; i < kBuckets; ++i) take_in(s.living, into->live_histogram.bucket[i], at_fork[i], Way::kAdd);
   const Header& header = *segment.header();
