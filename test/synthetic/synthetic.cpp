@@ -36,10 +36,14 @@ void add_to(Cell& cell, uint64_t count, uint64_t bytes) {
   cell.bytes += bytes;
 }
 
-// The line of blocks that are counted by their exact size, or null.
-ExactLine* exact_line(Shard& shard, uint64_t usable) {
+// Small blocks by their exact size, others in the cell of their bucket.
+void count_block(Shard& shard, uint64_t usable, uint64_t ExactLine::*exact, Cell SizeLine::*cell) {
   const uint64_t chunk = usable + kExactOverhead;
-  return chunk % kExactStep == 0 && chunk / kExactStep < kExactLines ? &shard.exact[chunk / kExactStep] : nullptr;
+  if (chunk % kExactStep == 0 && chunk / kExactStep < kExactLines) {
+    ++(shard.exact[chunk / kExactStep].*exact);
+  } else {
+    add_to(shard.sizes[bucket_of(usable)].*cell, 1, usable);
+  }
 }
 
 void raise(Shard& shard, uint64_t bytes) {
@@ -123,20 +127,12 @@ std::string Segment::bytes() const {
 
 void count_malloc(Shard& shard, uint64_t requested, uint64_t usable) {
   add_to(shard.sizes[bucket_of(requested)].alloc, 1, requested);
-  if (ExactLine* line = exact_line(shard, usable)) {
-    ++line->usable;
-  } else {
-    add_to(shard.sizes[bucket_of(usable)].usable, 1, usable);
-  }
+  count_block(shard, usable, &ExactLine::usable, &SizeLine::usable);
   raise(shard, usable);
 }
 
 void count_free(Shard& shard, uint64_t usable) {
-  if (ExactLine* line = exact_line(shard, usable)) {
-    ++line->dealloc;
-  } else {
-    add_to(shard.sizes[bucket_of(usable)].dealloc, 1, usable);
-  }
+  count_block(shard, usable, &ExactLine::dealloc, &SizeLine::dealloc);
   shard.net -= static_cast<int64_t>(usable);
 }
 
