@@ -42,8 +42,8 @@ void* aligned_asking(void* block, size_t size);
 void free_asking(void* block);
 void freed_asking(void* block, uint64_t usable);  // counts only
 void* realloc_asking(void* block, size_t size);
-void* alloc_large(Shard* shard, void* block, size_t size);
-void free_large(Shard* shard, void* block);
+void* alloc_large(Shard* shard, void* block);  // counts what is left to count
+void free_large(Shard* shard, void* block);    // the same, and frees the block
 HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
@@ -113,17 +113,27 @@ HEAPSTER_HOT void count_temporary(Shard* shard, const void* block) {
 }
 
 template <typename Writer>
-HEAPSTER_HOT bool count_alloc(Shard* shard, const void* block, uint64_t size, uint64_t usable) {
-  count_request<Writer>(shard, block, size);
+HEAPSTER_HOT bool count_usable(Shard* shard, uint64_t usable) {
   add_cell<Writer>(shard->sizes[Writer::bucket(usable)].usable, usable);
   return grow_live<Writer>(shard, usable);
 }
 
 template <typename Writer>
-HEAPSTER_HOT bool count_free(Shard* shard, const void* block, uint64_t usable) {
+HEAPSTER_HOT bool count_dealloc(Shard* shard, uint64_t usable) {
   add_cell<Writer>(shard->sizes[Writer::bucket(usable)].dealloc, usable);
-  count_temporary<Writer>(shard, block);
   return shrink_live<Writer>(shard, usable);
+}
+
+template <typename Writer>
+HEAPSTER_HOT bool count_alloc(Shard* shard, const void* block, uint64_t size, uint64_t usable) {
+  count_request<Writer>(shard, block, size);
+  return count_usable<Writer>(shard, usable);
+}
+
+template <typename Writer>
+HEAPSTER_HOT bool count_free(Shard* shard, const void* block, uint64_t usable) {
+  count_temporary<Writer>(shard, block);
+  return count_dealloc<Writer>(shard, usable);
 }
 
 // The same of a small block, by its chunk's size: that is where its line lies (layout/exact.h). One bit test
@@ -135,15 +145,13 @@ HEAPSTER_HOT ExactLine& exact_line(Shard* shard, uint64_t chunk) {
   return *reinterpret_cast<ExactLine*>(reinterpret_cast<char*>(shard->exact) + chunk);
 }
 
-HEAPSTER_HOT bool count_small_alloc(Shard* shard, const void* block, uint64_t size, uint64_t chunk) {
-  count_request<Hot>(shard, block, size);
+HEAPSTER_HOT bool count_small_usable(Shard* shard, uint64_t chunk) {
   Hot::add(exact_line(shard, chunk).usable, uint64_t{1});
   return grow_live<Hot>(shard, chunk - kExactOverhead);
 }
 
-HEAPSTER_HOT bool count_small_free(Shard* shard, const void* block, uint64_t chunk) {
+HEAPSTER_HOT bool count_small_dealloc(Shard* shard, uint64_t chunk) {
   Hot::add(exact_line(shard, chunk).dealloc, uint64_t{1});
-  count_temporary<Hot>(shard, block);
   return shrink_live<Hot>(shard, chunk - kExactOverhead);
 }
 
@@ -189,31 +197,42 @@ HEAPSTER_HOT bool count_realloc(Shard* shard, const void* before, const void* af
   return false;
 }
 
+// The block's header, once everything is done that can be done without it. Of a block that was not touched for long it
+// comes from memory. Until then the processor runs on, as far as its window reaches; what stands behind this load
+// takes the place of the program's own next instructions, and of the loads among them (docs/decisions/0018).
+HEAPSTER_HOT uint64_t header_at_last(const void* block) {
+  keep_order();
+  return chunk_size_field(block);
+}
+
 // A block came from the next allocator, which was told more than its size if it is aligned; returns it.
 template <bool aligned = false>
 HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
-    const uint64_t field = chunk_size_field(block);
-    if (HEAPSTER_UNLIKELY(!is_small(field))) return alloc_large(shard, block, size);
-    const bool due = count_small_alloc(shard, block, size, chunk_size(field));
+    count_request<Hot>(shard, block, size);
+    const uint64_t field = header_at_last(block);
+    if (HEAPSTER_UNLIKELY(!is_small(field))) return alloc_large(shard, block);
+    const bool due = count_small_usable(shard, chunk_size(field));
     return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
   }
   return aligned ? aligned_asking(block, size) : alloc_asking(block, size);
 }
 
-// Only sampled blocks go by who stands in the table to follow them.
-HEAPSTER_HOT void release(void* block) {
-  return HEAPSTER_LIKELY(!is_in_filter(block)) ? next.plain_free(block) : next.free(block);
+// Who frees the block: only a sampled one goes by who stands in the table to follow it.
+HEAPSTER_HOT auto* releaser_of(const void* block) {
+  return HEAPSTER_LIKELY(!is_in_filter(block)) ? next.plain_free : next.free.found;
 }
 
 // Counts a block, then frees it: afterwards its size cannot be known.
 HEAPSTER_HOT void record_free(void* block) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
-    const uint64_t field = chunk_size_field(block);
+    count_temporary<Hot>(shard, block);
+    auto* const release = releaser_of(block);
+    const uint64_t field = header_at_last(block);
     if (HEAPSTER_UNLIKELY(!is_small(field))) return free_large(shard, block);
-    const bool due = count_small_free(shard, block, chunk_size(field));
+    const bool due = count_small_dealloc(shard, chunk_size(field));
     return HEAPSTER_LIKELY(!due) ? release(block) : step_and_free(shard, block);
   }
   free_asking(block);

@@ -52,6 +52,12 @@ void prove_headers(const void* block, uint64_t usable) {
   }
 }
 
+// The headers of blocks that were mapped by themselves, and of those of the early arena, say that they do not tell.
+uint64_t usable_by_header(void* block) {
+  const uint64_t field = chunk_size_field(block);
+  return HEAPSTER_LIKELY((field & kChunkMmapped) == 0) ? usable_of_chunk(field) : usable_size(block);
+}
+
 // A block from before the next allocator was known moves over to it, contents and all.
 void* realloc_from_arena(void* block, size_t size) {
   void* fresh = next.malloc(size);
@@ -61,18 +67,15 @@ void* realloc_from_arena(void* block, size_t size) {
 
 }  // namespace
 
-void* alloc_large(Shard* shard, void* block, size_t size) {
-  const uint64_t field = chunk_size_field(block);
-  if (HEAPSTER_UNLIKELY((field & kChunkMmapped) != 0)) return alloc_slow(block, size);
-  const bool due = count_alloc<Hot>(shard, block, size, usable_of_chunk(field));
+void* alloc_large(Shard* shard, void* block) {
+  const bool due = count_usable<Hot>(shard, usable_by_header(block));
   return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
 }
 
 void free_large(Shard* shard, void* block) {
-  const uint64_t field = chunk_size_field(block);
-  if (HEAPSTER_UNLIKELY((field & kChunkMmapped) != 0)) return free_slow(block);
-  const bool due = count_free<Hot>(shard, block, usable_of_chunk(field));
-  return HEAPSTER_LIKELY(!due) ? release(block) : step_and_free(shard, block);
+  const bool due = count_dealloc<Hot>(shard, usable_by_header(block));
+  if (HEAPSTER_UNLIKELY(due)) step(shard, nullptr, {unwind::registers_of_caller(), false});
+  if (HEAPSTER_LIKELY(!early_arena.owns(block))) next.free(block);
 }
 
 void* alloc_asking(void* block, size_t size) {
@@ -93,7 +96,7 @@ void free_asking(void* block) {
   Shard* shard = asking_shard();
   if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr || early_arena.owns(block))) return free_slow(block);
   const bool due = count_free<Hot>(shard, block, next.usable_size(block));
-  return HEAPSTER_LIKELY(!due) ? release(block) : step_and_free(shard, block);
+  return HEAPSTER_LIKELY(!due) ? releaser_of(block)(block) : step_and_free(shard, block);
 }
 
 void freed_asking(void* block, uint64_t usable) {
