@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "preload/attributes.h"
 #include "preload/kernel.h"
+#include "preload/scratch.h"
 
 namespace heapster::preload {
 
@@ -18,17 +18,11 @@ struct DirectoryEntry {  // the kernel's struct linux_dirent64
   uint8_t type;
   char name[];
 };
-struct DirectoryBuffer {
-  alignas(DirectoryEntry) char bytes[2048];
-};
 
-HEAPSTER_LOCAL inline constinit DirectoryBuffer directory_buffer = {};
-
-// Calls visit(name) for each entry of an open directory. For the start of a process only, which one thread
-// makes: its stack may be a small one, so the buffer is not on it.
+// Calls visit(name) for each entry of an open directory. For the start of a process only.
 template <typename Visit>
 void each_entry(int directory, Visit visit) {
-  char(&buffer)[sizeof directory_buffer.bytes] = directory_buffer.bytes;
+  char(&buffer)[sizeof scratch.bytes] = scratch.bytes;
   kernel::call(__NR_lseek, directory, 0, 0);
   for (;;) {
     const long size = kernel::call(__NR_getdents64, directory, kernel::as_long(buffer), sizeof buffer);

@@ -7,6 +7,7 @@
 #include "preload/kernel.h"
 #include "preload/notes.h"
 #include "preload/proc.h"
+#include "preload/scratch.h"
 #include "preload/segment_memory.h"
 #include "preload/segment_name.h"
 #include "preload/snapshot_name.h"
@@ -37,11 +38,8 @@ bool ours_alone(int directory) {
 }
 
 // Whether anybody else who is measured lives. Each ancestor costs the reading of a file in /proc, and there may be
-// many; asking whether a process exists costs next to nothing, and an empty directory, which on a tmpfs has size 0,
-// less.
+// many; asking whether a process exists costs next to nothing.
 bool others_are_measured(int directory, const Identity& identity) {
-  struct stat status {};
-  if (kernel::call(__NR_fstat, directory, kernel::as_long(&status)) == 0 && status.st_size == 0) return false;
   bool any = false;
   each_entry(directory, [&](const char* name) {
     SegmentOwner other{};
@@ -82,6 +80,12 @@ int open_run_directory() {
   }
   if (directory >= 0) kernel::close(directory);
   return -1;
+}
+
+bool has_segments(int directory) {
+  constexpr int64_t kEmpty = 2 * 20;  // bytes that a tmpfs says for "." and ".."
+  struct stat status {};
+  return kernel::call(__NR_fstat, directory, kernel::as_long(&status)) != 0 || status.st_size > kEmpty;
 }
 
 bool create_segment_file(int directory, const Identity& identity) {
@@ -138,10 +142,8 @@ bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& p
 }
 
 void remove_segment_file(const Identity& identity) {
-  HEAPSTER_ASIDE static constinit char path[kPathRoom + 64] =
-      {};  // too large for a small stack, and only one thread ends us
-  TextBuilder(path, sizeof path).add(config.run_dir).add('/').add(SegmentName(identity));
-  kernel::unlink_at(AT_FDCWD, path);
+  TextBuilder(scratch.bytes, sizeof scratch.bytes).add(config.run_dir).add('/').add(SegmentName(identity));
+  kernel::unlink_at(AT_FDCWD, scratch.bytes);
 }
 
 }  // namespace heapster::preload

@@ -16,6 +16,9 @@ namespace heapster::preload {
 // where it is not.
 int open_run_directory();
 
+// Whether anything is in the directory.
+bool has_segments(int directory);
+
 // Creates this process's segment in the directory and maps it into `segment`. False with a note
 // where that cannot be had.
 bool create_segment_file(int directory, const Identity& identity);

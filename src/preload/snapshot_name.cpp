@@ -7,6 +7,7 @@
 #include "preload/config.h"
 #include "preload/kernel.h"
 #include "preload/notes.h"
+#include "preload/scratch.h"
 #include "preload/string_store.h"
 #include "preload/text.h"
 
@@ -80,7 +81,7 @@ void add_directory(TextBuilder& path, bool in_run_directory) {
     path.add(config.run_dir).add('/');
     return;
   }
-  static char working[kPathRoom];  // signal stacks are small; one thread at a time comes here
+  char(&working)[sizeof scratch.bytes] = scratch.bytes;
   const long size = kernel::call(__NR_getcwd, kernel::as_long(working), sizeof working);
   if (size > 0 && working[0] == '/') {  // the kernel says "(unreachable)/…" where there is no path
     path.add(working).add('/');

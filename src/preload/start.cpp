@@ -10,6 +10,7 @@
 #include "preload/proc.h"
 #include "preload/process.h"
 #include "preload/reaper.h"
+#include "preload/scratch.h"
 #include "preload/segment_file.h"
 #include "preload/snapshot_name.h"
 #include "preload/stack_tables.h"
@@ -22,7 +23,6 @@ namespace heapster::preload {
 namespace {
 
 constexpr size_t kLongestCommand = 1024;
-constexpr size_t kLongestExecutable = 1024;
 constexpr size_t kLongestText = 320;
 constexpr uint32_t kStartsPerReaping = 64;
 
@@ -40,6 +40,7 @@ void set_root(Identity& identity, uint32_t pid, uint64_t ticks) {
 }
 
 Descent find_descent(int directory, const Origin& origin, Identity& identity) {
+  const bool others = directory >= 0 && has_segments(directory);
   Descent descent{.is_root = true, .is_later_image = false};
   if (origin.start == Start::kForked) {
     descent.is_root = false;
@@ -48,7 +49,7 @@ Descent find_descent(int directory, const Origin& origin, Identity& identity) {
   if (config.root_pid != 0) {
     descent.is_root = config.root_pid == identity.pid && config.root_ticks == identity.start_ticks;
     set_root(identity, config.root_pid, config.root_ticks);
-  } else if (descent.is_root && directory >= 0) {
+  } else if (descent.is_root && others) {
     uint32_t pid = 0;
     uint64_t ticks = 0;
     descent.is_root = !find_measured_ancestor(directory, identity, pid, ticks);
@@ -56,7 +57,7 @@ Descent find_descent(int directory, const Origin& origin, Identity& identity) {
   }
   if (descent.is_root) set_root(identity, 0, 0);
   static constinit Header earlier = {};  // too large for a small stack
-  if (directory >= 0 && save_earlier_image(directory, identity, earlier)) {
+  if (others && save_earlier_image(directory, identity, earlier)) {
     descent.is_later_image = true;
     identity.image = earlier.identity.image + 1;
     identity.start = static_cast<uint32_t>(Start::kExec);
@@ -105,7 +106,7 @@ bool place_segment(int directory, const Identity& identity) {
 }  // namespace
 
 void gather_lasting_texts(int argument_count, const char* const* arguments, const char* allocator) {
-  static constinit char text[kLongestExecutable] = {};
+  char(&text)[sizeof scratch.bytes] = scratch.bytes;
   const long size = kernel::read_link("/proc/self/exe", text, sizeof text - 1);
   text[size > 0 ? size : 0] = '\0';
   executable = keep_string(size <= 0 && argument_count > 0 ? arguments[0] : text);
