@@ -75,7 +75,6 @@ void take_in(Table& table, heapster_cell& shown, const Cell& cell, Way way) {
   take_in(table, shown, signed_by(load(cell.count), way), signed_by(load(cell.bytes), way));
 }
 
-// Most lines are: looking at their counts is all that they cost.
 bool is_empty(const SizeLine& line) {
   return (line.usable.count | line.alloc.count | line.dealloc.count | line.live_shift.count | line.live_shift.bytes) ==
          0;

@@ -90,4 +90,11 @@ inline uint64_t chunk_size_field(const void* block) { return static_cast<const u
 inline constexpr uint64_t kChunkMmapped = 2;
 inline uint64_t usable_of_chunk(uint64_t field) { return (field & ~uint64_t{7}) - sizeof(uint64_t); }
 
+// Usable bytes of a block where headers are trusted. Those of blocks that were mapped by themselves, and of the early
+// arena's, say that they do not tell.
+inline uint64_t usable_by_header(void* block) {
+  const uint64_t field = chunk_size_field(block);
+  return HEAPSTER_LIKELY((field & kChunkMmapped) == 0) ? usable_of_chunk(field) : usable_size(block);
+}
+
 }  // namespace heapster::preload

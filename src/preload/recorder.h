@@ -4,8 +4,8 @@
 // A handful of adds to this thread's shard, two predicted branches that lead to cold code.
 //
 // The fast way is open while the thread has a shard, the process is the one that claimed it (the
-// gate: a fork wipes it), and glibc's chunk headers tell usable sizes. Everything else, and every
-// rare event, goes the slow way (recorder_slow.cpp), which counts the same numbers.
+// gate: a fork wipes it), and glibc's chunk headers tell usable sizes. Blocks larger than a page are one call away;
+// everything else, and every rare event, goes the slow way (recorder_slow.cpp), which counts the same numbers.
 
 #pragma once
 

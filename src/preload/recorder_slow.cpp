@@ -52,12 +52,6 @@ void prove_headers(const void* block, uint64_t usable) {
   }
 }
 
-// The headers of blocks that were mapped by themselves, and of those of the early arena, say that they do not tell.
-uint64_t usable_by_header(void* block) {
-  const uint64_t field = chunk_size_field(block);
-  return HEAPSTER_LIKELY((field & kChunkMmapped) == 0) ? usable_of_chunk(field) : usable_size(block);
-}
-
 // A block from before the next allocator was known moves over to it, contents and all.
 void* realloc_from_arena(void* block, size_t size) {
   void* fresh = next.malloc(size);

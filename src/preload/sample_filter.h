@@ -2,7 +2,7 @@
 //
 // Whether a block may be sampled. Each free asks, so the answer is one byte: a filter that counts the sampled blocks
 // of every 64 bytes of addresses, modulo its size, so that neighbours share a line of it. The one that each free asks
-// has 4 KiB and takes next to nothing from the program's first cache. Where hundreds of sampled blocks live at once it
+// is small and takes next to nothing from the program's first cache. Where hundreds of sampled blocks live at once it
 // says maybe too often; a large one stands behind it.
 
 #pragma once
@@ -24,8 +24,10 @@ struct Filter {
     return counts[reinterpret_cast<uintptr_t>(block) >> 6 & mask];
   }
 };
-HEAPSTER_LOCAL extern Filter<4 * 1024> filter;
-HEAPSTER_LOCAL extern Filter<256 * 1024> large_filter;
+using QuickFilter = Filter<4 * 1024>;
+using LargeFilter = Filter<256 * 1024>;
+HEAPSTER_LOCAL extern QuickFilter filter;
+HEAPSTER_LOCAL extern LargeFilter large_filter;
 
 // Gate::filter_mask is the filter's size less 1; or 0, and one byte answers for all blocks: that is where nothing is
 // sampled, or everything.

@@ -9,8 +9,8 @@
 
 namespace heapster::preload {
 
-HEAPSTER_ASIDE Filter<4 * 1024> filter = {};
-HEAPSTER_ASIDE Filter<256 * 1024> large_filter = {};
+HEAPSTER_ASIDE QuickFilter filter = {};
+HEAPSTER_ASIDE LargeFilter large_filter = {};
 
 namespace {
 

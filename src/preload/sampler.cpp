@@ -198,11 +198,7 @@ bool in_own_process() { return load(gate.any) != 0; }
 
 ThreadSamples* own_part() { return own_shard() != nullptr ? stacks.of_thread(thread_state.slot) : nullptr; }
 
-uint64_t size_of(void* block) {
-  if (fast_shard() == nullptr) return usable_size(block);
-  const uint64_t field = chunk_size_field(block);
-  return (field & kChunkMmapped) == 0 ? usable_of_chunk(field) : usable_size(block);
-}
+uint64_t size_of(void* block) { return fast_shard() != nullptr ? usable_by_header(block) : usable_size(block); }
 
 // Counts a sampled block as freed, and gives its place back.
 void drop_sample(uint32_t place, const void* block) {

@@ -62,7 +62,7 @@ void take_name(Shard& shard) { kernel::call(__NR_prctl, PR_GET_NAME, kernel::as_
 // A thread takes a shard over, for itself or for one of its scopes.
 void own(Shard& shard, uint32_t index) {
   shard.place = index;
-  shard.started = since_start(coarse_time());
+  shard.started = since_start(coarse_time_of_kernel());  // a start does not look for the quick one
   take_name(shard);
   store(shard.generation, shard.generation + 1);
   store(shard.tid, kernel::tid());
