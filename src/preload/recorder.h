@@ -111,7 +111,7 @@ HEAPSTER_HOT void count_request(Shard* shard, const void* block, uint64_t size) 
 // and where they do not, what leads here has the processor predict it.
 template <typename Writer>
 HEAPSTER_HOT void count_temporary(Shard* shard, const void* block) {
-  if (HEAPSTER_UNLIKELY(glance(shard->last) == reinterpret_cast<uint64_t>(block))) {
+  if (HEAPSTER_LIKELY(glance(shard->last) == reinterpret_cast<uint64_t>(block))) {
     Writer::add(shard->counters.temporary_count, uint64_t{1});
   }
 }
