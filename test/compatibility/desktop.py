@@ -30,6 +30,14 @@ def xvfb(work):
     server.stop(signal.SIGTERM)
 
 
+def listens_only(server):
+    """A client's socket is closed a moment after it has gone; which number the next pane gets hangs on that."""
+    try:
+        return sum(target == "socket:" for _, target, _ in supervise.what_is_open(server)) == 1
+    except FileNotFoundError:  # closed while we looked
+        return False
+
+
 def tmux(work):
     command = ["tmux", "-S", work.path("socket"), "-f", "/dev/null"]
     work.run(*command, "new-session", "-d", "-x", "80", "-y", "24", "-s", "one", "PS1='$ ' exec sh", trace="alone")
@@ -37,6 +45,7 @@ def tmux(work):
     screen = lambda pane: work.tool(*command, "capture-pane", "-p", "-t", f"one.{pane}")
     work.until(lambda: screen(0).startswith("$"), "the shell has prompted")
     work.run(*command, "send-keys", "-t", "one", "seq 3; echo $((6 * 7))", "Enter")
+    work.until(lambda: listens_only(server), "the server has closed its clients' sockets")
     work.run(*command, "split-window", "-d", "-t", "one", "seq 1000 | tail -n 2; exec cat")
     work.until(lambda: "\n42\n$" in screen(0) and "1000\n" in screen(1), "the panes have printed")
     work.run(*command, "capture-pane", "-p", "-t", "one.0")
