@@ -24,6 +24,7 @@
 
 using heapster::preload::aligned_failed;
 using heapster::preload::borrowed;
+using heapster::preload::Given;
 using heapster::preload::next;
 using heapster::preload::record_alloc;
 using heapster::preload::record_free;
@@ -41,7 +42,7 @@ HEAPSTER_COLD void* not_counted(void* block) {
 
 // A NULL from the aligned family is a failure or a refusal; errno tells, and is only looked at then.
 void* record_aligned(void* block, size_t size) {
-  if (HEAPSTER_LIKELY(block != nullptr)) return record_alloc<true>(block, size);
+  if (HEAPSTER_LIKELY(block != nullptr)) return record_alloc<Given::kAligned>(block, size);
   aligned_failed(*__errno_location() == kEinval);
   return nullptr;
 }
@@ -75,7 +76,9 @@ HEAPSTER_EXPORT void* malloc(size_t size) { return record_alloc(next.malloc(size
 
 HEAPSTER_EXPORT void free(void* block) { record_free(block); }
 
-HEAPSTER_EXPORT void* calloc(size_t count, size_t size) { return record_alloc(next.calloc(count, size), count * size); }
+HEAPSTER_EXPORT void* calloc(size_t count, size_t size) {
+  return record_alloc<Given::kCleared>(next.calloc(count, size), count * size);
+}
 
 HEAPSTER_EXPORT void* realloc(void* block, size_t size) { return record_realloc(block, size); }
 
@@ -103,7 +106,7 @@ HEAPSTER_EXPORT void* aligned_alloc(size_t alignment, size_t size) {
 HEAPSTER_EXPORT int posix_memalign(void** block, size_t alignment, size_t size) {
   const int result = next.posix_memalign(block, alignment, size);
   if (HEAPSTER_LIKELY(result == 0)) {
-    if (*block != nullptr) record_alloc<true>(*block, size);  // for size 0 some allocators give NULL
+    if (*block != nullptr) record_alloc<Given::kAligned>(*block, size);  // for size 0 some allocators give NULL
   } else {
     aligned_failed(result == kEinval);
   }

@@ -290,7 +290,7 @@ void restart_publishing() {
 }
 
 void finish_publishing() {
-  const uint64_t now = since_start(coarse_time());
+  const uint64_t now = since_start(coarse_time_of_kernel());  // a short program never looked for the quick one
   if (load(gate.several) == 0) raise_solo_peak(solo_headroom(), now);
   store(published().time, now);
   const TryLock lock(timeline_lock);

@@ -16,6 +16,7 @@
 #include "layout/segment.h"
 #include "preload/attributes.h"
 #include "preload/gate.h"
+#include "preload/look_ahead.h"
 #include "preload/next.h"
 #include "preload/realloc_class.h"
 #include "preload/sample_filter.h"
@@ -209,18 +210,22 @@ HEAPSTER_HOT uint64_t header_at_last(const void* block) {
   return chunk_size_field(block);
 }
 
-// A block came from the next allocator, which was told more than its size if it is aligned; returns it.
-template <bool aligned = false>
+// How the next allocator gave a block: aligned means that it was told more than the size.
+enum class Given { kPlain, kCleared, kAligned };
+
+// A block came from the next allocator; returns it.
+template <Given given = Given::kPlain>
 HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
     count_request<Hot>(shard, block, size);
     const uint64_t field = header_at_last(block);
     if (HEAPSTER_UNLIKELY(!is_small(field))) return alloc_large(shard, block);
+    if constexpr (given == Given::kPlain) fetch_header_of_next(block);
     const bool due = count_small_usable(shard, chunk_size(field));
     return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
   }
-  return aligned ? aligned_asking(block, size) : alloc_asking(block, size);
+  return given == Given::kAligned ? aligned_asking(block, size) : alloc_asking(block, size);
 }
 
 // Who frees the block: only a sampled one goes by who stands in the table to follow it.

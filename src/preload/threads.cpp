@@ -206,7 +206,7 @@ void gather_early() {
   move_words(early.counters, to->counters);
   move_words(early.sizes, to->sizes);  // the early shard is written to the slow way, without exact counts
   move_words(early.reallocs, to->reallocs);
-  Alone::raise(to->ceiling, load(to->net) + __atomic_exchange_n(&early.ceiling, int64_t{0}, __ATOMIC_RELAXED));
+  Together::raise(to->ceiling, load(to->net) + __atomic_exchange_n(&early.ceiling, int64_t{0}, __ATOMIC_RELAXED));
   Alone::add(to->net, __atomic_exchange_n(&early.net, int64_t{0}, __ATOMIC_RELAXED));
 }
 

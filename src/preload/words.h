@@ -82,9 +82,8 @@ struct Alone {
     return load(word) < 0;
 #endif
   }
-  static void raise(int64_t& word, int64_t value) {
-    if (value > load(word)) store(word, value);
-  }
+  // To a value that was seen to be larger.
+  static void raise(int64_t& word, int64_t value) { store(word, value); }
 };
 
 // One of many writers adds.
