@@ -241,8 +241,8 @@ class Report:
              self.additions() if measured else []),
             ("Whole programs",
              "User time in seconds, best / median, descendants included; added is the median over pairs of runs, with "
-             "the interval that holds the true median at 95 % confidence. System time counts in the last column. All have "
-             "an environment of one size, which programs copy onto their heap.",
+             "the interval that holds the true median at 95 % confidence. System time counts in the last column. All "
+             "have an environment of one size, since programs copy it onto their heap.",
              ["", "bare", "heapster", "user added", "95 %", "best over best", "user + system added"],
              self.comparisons()),
             ("Start-up, memory, commands", "Medians. Memory is that of a small program with one thread.",
