@@ -178,12 +178,13 @@ def of_one_size(environments):
     """The same variables for everybody: what others have, and a subject has not, it gets under a name without meaning.
 
     Programs put a copy of their environment onto the heap. Some bytes more or less there move all later blocks, to
-    other places on their cache lines, which changes what a program takes as much as we do."""
+    other places of their pages and cache lines, which may change what a program takes as much as we do."""
     everything = {}
     for variables in environments.values():
         everything |= variables
-    return {subject: {name if name in variables else f"X{name[1:]}": value for name, value in everything.items()}
-            for subject, variables in environments.items()}
+    return {subject: {name if name in own else f"X{name[1:]}": own.get(name, value)
+                      for name, value in everything.items()}
+            for subject, own in environments.items()}
 
 
 def measure_programs(bench):

@@ -82,7 +82,7 @@ struct Alone {
     return load(word) < 0;
 #endif
   }
-  // To a value that was seen to be larger.
+  // To a value that was seen to be larger; nobody but a signal's handler can have raised it since.
   static void raise(int64_t& word, int64_t value) { store(word, value); }
 };
 
