@@ -16,6 +16,9 @@ inline constexpr uint32_t kExactLines = 256;
 inline constexpr uint64_t kExactStep = 16;     // from one such size to the next, and from one line to the next
 inline constexpr uint64_t kExactOverhead = 8;  // of a chunk
 
+// A freed block's line is written to when so many more have been freed; until then its place waits (Shard::waiting).
+inline constexpr uint32_t kWaitingLines = 16;
+
 // The usable bytes of a line's blocks; line 0 stands for none.
 constexpr uint64_t exact_bytes(uint32_t line) { return line * kExactStep - kExactOverhead; }
 

@@ -46,6 +46,7 @@ inline constexpr auto kSchema = std::to_array<FieldInfo>({
   detail::field(#name, FieldKind::kWord, offsetof(Shard, counters) + offsetof(Counters, name), sizeof(uint64_t), #unit),
 #include "heapster/counters.def"
     detail::field("live_shift", FieldKind::kBlock, offsetof(Shard, growing), sizeof(uint64_t), "bytes"),
+    detail::field("dealloc", FieldKind::kWaiting, offsetof(Shard, waiting), sizeof(uint64_t), "blocks"),
 #define HEAPSTER_COLUMN(name, unit, help) \
   detail::field(#name, FieldKind::kColumn, offsetof(TimelinePoint, name), sizeof(int64_t), #unit),
 #include "layout/timeline.def"

@@ -112,6 +112,10 @@ struct alignas(128) Shard {
   alignas(64) ExactLine exact[kExactLines];
   SizeLine sizes[kBuckets];
   ReallocLine reallocs[kBuckets];
+  // Of the small blocks freed last, 16 * i for line i of `exact`, where dealloc lacks them; 0: none. And where the last
+  // of these words is, in bytes.
+  alignas(64) uint64_t waiting[kWaitingLines];
+  uint64_t waiting_at;
 };
 // While only one thread was ever measured, its peak is the net of all shards at which the net of the shard that it
 // writes to would reach its ceiling; the shards that it does not write to have none. With more threads, a net above the
@@ -170,6 +174,7 @@ enum class FieldKind : uint32_t {
   kColumn = 3,     // one word in a timeline point
   kExact = 4,      // kExactLines words, `stride` bytes apart, in a shard: counts that the histogram of that name lacks
   kBlock = 5,      // one word in a shard: the size of a block that the histogram of that name lacks; 0: none
+  kWaiting = 6,    // kWaitingLines words, `stride` bytes apart, in a shard: 16 * i where line i lacks a block; 0: none
 };
 
 // One entry of the schema: where a stored number lies, under which name.

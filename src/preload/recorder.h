@@ -155,8 +155,20 @@ HEAPSTER_HOT bool count_small_usable(Shard* shard, uint64_t chunk) {
   return grow_live<Hot>(shard, chunk - kExactOverhead);
 }
 
+// Not in its own line: that waits, and the line of a block that was freed some time ago is written to. The header of
+// this one may be long in coming, and what has to wait for it had better not be an address (docs/decisions/0020). Line
+// 0 is nobody's. A signal's handler that frees as many blocks as wait, just here, may have one counted by another's
+// size. The file can be written to by others, so that what is read from it does not lead out of the shard.
+HEAPSTER_HOT void count_earlier_dealloc(Shard* shard, uint64_t chunk) {
+  const uint64_t at = (glance(shard->waiting_at) + sizeof shard->waiting[0]) % sizeof shard->waiting;
+  store(shard->waiting_at, at);
+  uint64_t& place = *reinterpret_cast<uint64_t*>(reinterpret_cast<char*>(shard->waiting) + at);
+  Hot::add(exact_line(shard, load(place) % sizeof shard->exact).dealloc, uint64_t{1});
+  store(place, chunk);
+}
+
 HEAPSTER_HOT bool count_small_dealloc(Shard* shard, uint64_t chunk) {
-  Hot::add(exact_line(shard, chunk).dealloc, uint64_t{1});
+  count_earlier_dealloc(shard, chunk);
   return shrink_live<Hot>(shard, chunk - kExactOverhead);
 }
 

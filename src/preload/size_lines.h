@@ -18,8 +18,9 @@ inline SizeLine size_line(const Shard& shard, uint32_t bucket) {
 #define HEAPSTER_SIZES(name, ...) \
   line.name = {load(shard.sizes[bucket].name.count), load(shard.sizes[bucket].name.bytes)};
 #include "heapster/counters.def"
+  const uint32_t first = first_exact_line(bucket);
   const uint32_t end = first_exact_line(bucket + 1);
-  for (uint32_t i = first_exact_line(bucket); i < end; ++i) {
+  for (uint32_t i = first; i < end; ++i) {
     uint64_t any = 0;  // most lines are empty, and a look is all that they cost
 #define HEAPSTER_EXACTS(name) any |= load(shard.exact[i].name);
 #include "heapster/counters.def"
@@ -30,6 +31,12 @@ inline SizeLine size_line(const Shard& shard, uint32_t bucket) {
   line.name.count += count;          \
   line.name.bytes += count * exact_bytes(i);
 #include "heapster/counters.def"
+  }
+  for (uint32_t i = 0; first < end && i < kWaitingLines; ++i) {
+    const uint64_t waiting = load(shard.waiting[i]) / kExactStep;
+    if (waiting < first || waiting >= end) continue;
+    line.dealloc.count += 1;
+    line.dealloc.bytes += exact_bytes(static_cast<uint32_t>(waiting));
   }
   const uint64_t growing = load(shard.growing);
   if (growing != 0 && bucket_of(growing) == bucket) {

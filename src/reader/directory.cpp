@@ -73,6 +73,8 @@ uint64_t bytes_needed(const FieldInfo& field) {
       return uint64_t{field.stride} * (kBuckets - 1) + sizeof(Cell);
     case FieldKind::kExact:
       return uint64_t{field.stride} * (kExactLines - 1) + sizeof(uint64_t);
+    case FieldKind::kWaiting:
+      return uint64_t{field.stride} * (kWaitingLines - 1) + sizeof(uint64_t);
     default:
       return sizeof(uint64_t);
   }
@@ -87,7 +89,7 @@ Result<Done> read_fields(const Source& source, Directory& directory) {
   const std::span bytes(reinterpret_cast<char*>(directory.fields.data()), directory.schema.used * sizeof(FieldInfo));
   if (!source.read(directory.schema.offset, bytes)) return Error{"truncated in its schema"};
   std::erase_if(directory.fields, [](const FieldInfo& f) {
-    return f.kind < static_cast<uint32_t>(FieldKind::kHistogram) || f.kind > static_cast<uint32_t>(FieldKind::kBlock);
+    return f.kind < static_cast<uint32_t>(FieldKind::kHistogram) || f.kind > static_cast<uint32_t>(FieldKind::kWaiting);
   });
   for (const FieldInfo& field : directory.fields) {
     if (!ended(field.name, sizeof field.name) || !ended(field.unit, sizeof field.unit))

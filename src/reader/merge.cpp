@@ -70,7 +70,7 @@ class Decoder {
 
   Histogram histogram(const char* name) {
     Histogram result;
-    for (const FieldKind kind : {FieldKind::kHistogram, FieldKind::kExact, FieldKind::kBlock})
+    for (const FieldKind kind : {FieldKind::kHistogram, FieldKind::kExact, FieldKind::kBlock, FieldKind::kWaiting})
       if (const FieldInfo* field = take(name, kind)) add_to(result, *field);
     return result;
   }
@@ -104,7 +104,7 @@ class Decoder {
     return field;
   }
 
-  // Blocks are told in up to three fields of one name, and the cells say that the file knows them at all.
+  // Blocks are told in up to four fields of one name, and the cells say that the file knows them at all.
   void add_to(Histogram& result, const FieldInfo& field) const {
     switch (static_cast<FieldKind>(field.kind)) {
       case FieldKind::kHistogram:
@@ -116,6 +116,12 @@ class Decoder {
         for (uint32_t line = 1; line < kExactLines; ++line)
           add_blocks(result, value_at<uint64_t>(shard_, field.offset + uint64_t{line} * field.stride),
                      exact_bytes(line));
+        break;
+      case FieldKind::kWaiting:
+        for (uint32_t i = 0; i < kWaitingLines; ++i) {
+          const uint64_t line = value_at<uint64_t>(shard_, field.offset + uint64_t{i} * field.stride) / kExactStep;
+          if (line != 0 && line < kExactLines) add_blocks(result, 1, exact_bytes(static_cast<uint32_t>(line)));
+        }
         break;
       default:
         const auto bytes = value_at<uint64_t>(shard_, field.offset);

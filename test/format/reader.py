@@ -10,6 +10,7 @@ import sys
 
 BUCKETS = 65
 EXACT_LINES = 256
+WAITING = 16
 WORD = 1 << 64
 DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "format.md")
 
@@ -124,6 +125,11 @@ class Snapshot:
         if field["kind"] == 5:
             size = struct.unpack_from("<Q", self.data, offset)[0]
             yield size.bit_length(), int(size != 0), size
+        if field["kind"] == 6:
+            for place in range(WAITING):
+                size = struct.unpack_from("<Q", self.data, offset + place * field["stride"])[0] - 8
+                if size > 0:
+                    yield size.bit_length(), 1, size
 
     def live(self):
         """Live blocks by usable size."""

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
+#include <utility>
 
 #include "layout/bucket.h"
 #include "layout/exact.h"
@@ -36,15 +37,8 @@ void add_to(Cell& cell, uint64_t count, uint64_t bytes) {
   cell.bytes += bytes;
 }
 
-// Small blocks by their exact size, others in the cell of their bucket.
-void count_block(Shard& shard, uint64_t usable, uint64_t ExactLine::*exact, Cell SizeLine::*cell) {
-  const uint64_t chunk = usable + kExactOverhead;
-  if (chunk % kExactStep == 0 && chunk / kExactStep < kExactLines) {
-    ++(shard.exact[chunk / kExactStep].*exact);
-  } else {
-    add_to(shard.sizes[bucket_of(usable)].*cell, 1, usable);
-  }
-}
+// Small blocks are counted by their exact size, others in the cell of their bucket.
+bool is_exact(uint64_t chunk) { return chunk % kExactStep == 0 && chunk / kExactStep < kExactLines; }
 
 void raise(Shard& shard, uint64_t bytes) {
   shard.net += static_cast<int64_t>(bytes);
@@ -127,12 +121,25 @@ std::string Segment::bytes() const {
 
 void count_malloc(Shard& shard, uint64_t requested, uint64_t usable) {
   add_to(shard.sizes[bucket_of(requested)].alloc, 1, requested);
-  count_block(shard, usable, &ExactLine::usable, &SizeLine::usable);
+  const uint64_t chunk = usable + kExactOverhead;
+  if (is_exact(chunk)) {
+    ++shard.exact[chunk / kExactStep].usable;
+  } else {
+    add_to(shard.sizes[bucket_of(usable)].usable, 1, usable);
+  }
   raise(shard, usable);
 }
 
+// The last blocks of an exact size wait.
 void count_free(Shard& shard, uint64_t usable) {
-  count_block(shard, usable, &ExactLine::dealloc, &SizeLine::dealloc);
+  const uint64_t chunk = usable + kExactOverhead;
+  if (is_exact(chunk)) {
+    shard.waiting_at = (shard.waiting_at + sizeof shard.waiting[0]) % sizeof shard.waiting;
+    const uint64_t earlier = std::exchange(shard.waiting[shard.waiting_at / sizeof shard.waiting[0]], chunk);
+    if (earlier != 0) ++shard.exact[earlier / kExactStep].dealloc;
+  } else {
+    add_to(shard.sizes[bucket_of(usable)].dealloc, 1, usable);
+  }
   shard.net -= static_cast<int64_t>(usable);
 }
 
