@@ -75,6 +75,8 @@ uint64_t fine_time() {
 
 uint64_t coarse_time_of_kernel() { return ask_kernel(CLOCK_MONOTONIC_COARSE); }
 
+uint64_t fine_time_of_kernel() { return ask_kernel(CLOCK_MONOTONIC); }
+
 uint64_t epoch_time() { return ask_kernel(CLOCK_REALTIME); }
 
 }  // namespace heapster::preload

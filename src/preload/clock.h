@@ -17,8 +17,10 @@ uint64_t coarse_time();
 // The same clock to the nanosecond, at five times the price. For what is rare.
 uint64_t fine_time();
 
-// The coarse one by a system call, for the start and the end.
+// Both by a system call, for the start and the end. A process is timed by the fine one: what lives for less than a tick
+// has a duration, too.
 uint64_t coarse_time_of_kernel();
+uint64_t fine_time_of_kernel();
 
 // Nanoseconds since the epoch, by a system call.
 uint64_t epoch_time();

@@ -135,7 +135,7 @@ void become_child() {
   if (approximate) raise(Note::k_baseline_approximate);
   store(process.stage, Stage::kOff);
   process.pid = kernel::pid();
-  process.started = coarse_time_of_kernel();
+  process.started = fine_time_of_kernel();
   if (!build_segment(origin)) return;
   memcpy(segment.at<Cell>(kLiveAtForkOffset), baseline->cells, sizeof baseline->cells);
   restart_limits();
@@ -226,7 +226,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
   const bool readable = facts.is_libc && next.usable_size != nullptr && has_quick_bucket();
   process.headers = readable ? Headers::kOnProbation : Headers::kNotTrusted;
   process.pid = kernel::pid();
-  process.started = coarse_time_of_kernel();
+  process.started = fine_time_of_kernel();
   read_config(environment, report_option);
   gather_lasting_texts(argument_count, arguments, facts.path);
   note_coverage(facts);

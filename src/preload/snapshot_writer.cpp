@@ -168,8 +168,8 @@ bool write_own(Desk& desk, const char* path) {
 }  // namespace
 
 void stamp(Ending& ending) {
-  const uint64_t now = since_start(coarse_time_of_kernel());
-  ending.time = now != 0 ? now : 1;  // 0 says that there was no end, and the clock is coarse
+  const uint64_t now = since_start(fine_time_of_kernel());
+  ending.time = now != 0 ? now : 1;  // 0 says that there was no end
   read_usage(ending);
 }
 
