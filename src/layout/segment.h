@@ -114,7 +114,7 @@ struct alignas(128) Shard {
   ReallocLine reallocs[kBuckets];
   // Of the small blocks freed last, 16 * i for line i of `exact`, where dealloc lacks them; 0: none. And where the last
   // of these words is, in bytes.
-  alignas(64) uint64_t waiting[kWaitingLines];
+  uint64_t waiting[kWaitingLines];
   uint64_t waiting_at;
 };
 // While only one thread was ever measured, its peak is the net of all shards at which the net of the shard that it
