@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -231,9 +232,14 @@ TEST_F(HeapsterRun, SurvivesCtrlCAndReports) {
     _exit(127);
   }
   std::string seen;
+  // A signal that comes when a shell is about to read is only looked at when a line has come.
+  const auto nudge = [&] {
+    pollfd waited = {terminal, POLLIN, 0};
+    return poll(&waited, 1, 1000) != 0 || write(terminal, "\n", 1) == 1;
+  };
   const auto read_until = [&](const std::string& text) {
     char byte;
-    while (seen.find(text) == std::string::npos && read(terminal, &byte, 1) == 1) seen += byte;
+    while (seen.find(text) == std::string::npos && nudge() && read(terminal, &byte, 1) == 1) seen += byte;
     return seen.find(text) != std::string::npos;
   };
   ASSERT_TRUE(read_until("ready"));
