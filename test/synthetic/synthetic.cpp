@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -37,8 +38,26 @@ void add_to(Cell& cell, uint64_t count, uint64_t bytes) {
   cell.bytes += bytes;
 }
 
-// Small blocks are counted by their exact size, others in the cell of their bucket.
 bool is_exact(uint64_t chunk) { return chunk % kExactStep == 0 && chunk / kExactStep < kExactLines; }
+
+// Small blocks are counted by their exact size, others in the cell of their bucket.
+void count_block(Shard& shard, uint64_t usable, uint64_t ExactLine::*word, Cell SizeLine::*cell) {
+  const uint64_t chunk = usable + kExactOverhead;
+  if (is_exact(chunk)) {
+    ++(shard.exact[chunk / kExactStep].*word);
+  } else {
+    add_to(shard.sizes[bucket_of(usable)].*cell, 1, usable);
+  }
+}
+
+// The last freed blocks of an exact size wait. Usable bytes of the one to count now.
+std::optional<uint64_t> let_wait(Shard& shard, uint64_t usable) {
+  const uint64_t chunk = usable + kExactOverhead;
+  if (!is_exact(chunk)) return usable;
+  shard.waiting_at = (shard.waiting_at + sizeof shard.waiting[0]) % sizeof shard.waiting;
+  const uint64_t earlier = std::exchange(shard.waiting[shard.waiting_at / sizeof shard.waiting[0]], chunk);
+  return earlier == 0 ? std::nullopt : std::optional(earlier - kExactOverhead);
+}
 
 void raise(Shard& shard, uint64_t bytes) {
   shard.net += static_cast<int64_t>(bytes);
@@ -121,25 +140,13 @@ std::string Segment::bytes() const {
 
 void count_malloc(Shard& shard, uint64_t requested, uint64_t usable) {
   add_to(shard.sizes[bucket_of(requested)].alloc, 1, requested);
-  const uint64_t chunk = usable + kExactOverhead;
-  if (is_exact(chunk)) {
-    ++shard.exact[chunk / kExactStep].usable;
-  } else {
-    add_to(shard.sizes[bucket_of(usable)].usable, 1, usable);
-  }
+  count_block(shard, usable, &ExactLine::usable, &SizeLine::usable);
   raise(shard, usable);
 }
 
-// The last blocks of an exact size wait.
 void count_free(Shard& shard, uint64_t usable) {
-  const uint64_t chunk = usable + kExactOverhead;
-  if (is_exact(chunk)) {
-    shard.waiting_at = (shard.waiting_at + sizeof shard.waiting[0]) % sizeof shard.waiting;
-    const uint64_t earlier = std::exchange(shard.waiting[shard.waiting_at / sizeof shard.waiting[0]], chunk);
-    if (earlier != 0) ++shard.exact[earlier / kExactStep].dealloc;
-  } else {
-    add_to(shard.sizes[bucket_of(usable)].dealloc, 1, usable);
-  }
+  const std::optional<uint64_t> gone = let_wait(shard, usable);
+  if (gone) count_block(shard, *gone, &ExactLine::dealloc, &SizeLine::dealloc);
   shard.net -= static_cast<int64_t>(usable);
 }
 
