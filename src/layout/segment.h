@@ -86,7 +86,7 @@ struct alignas(128) Shard {
   int64_t net;                       // allocated minus freed by this shard's writers
   int64_t ceiling;                   // see kNoCeiling
   int64_t countdown;                 // bytes left to allocate until the next step
-  int64_t floor;                     // a free that takes net below this makes a step
+  int64_t floor;                     // a free that finds net below this makes a step; small ones look now and then
   int64_t published;                 // net as it was last added to Published::live
   uint64_t last;                     // address of the last block allocated, for temporary_count
   uint32_t tid;                      // owner, 0 while nobody's
@@ -109,13 +109,13 @@ struct alignas(128) Shard {
   Counters counters;
   uint64_t growing;  // usable bytes of the block that grew last, which live_shift does not tell of yet; 0: none
   uint64_t asked;    // size that realloc was last called for
+  // Of the small blocks freed last, 16 * i for line i of `exact`, where dealloc lacks them; 0: none. And where the last
+  // of these words is, in bytes.
+  uint64_t waiting_at;
+  uint64_t waiting[kWaitingLines];
   alignas(64) ExactLine exact[kExactLines];
   SizeLine sizes[kBuckets];
   ReallocLine reallocs[kBuckets];
-  // Of the small blocks freed last, 16 * i for line i of `exact`, where dealloc lacks them; 0: none. And where the last
-  // of these words is, in bytes.
-  uint64_t waiting[kWaitingLines];
-  uint64_t waiting_at;
 };
 // While only one thread was ever measured, its peak is the net of all shards at which the net of the shard that it
 // writes to would reach its ceiling; the shards that it does not write to have none. With more threads, a net above the

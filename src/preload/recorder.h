@@ -62,6 +62,9 @@ HEAPSTER_COLD void step(Shard* shard, void* block, const Caller& caller);
 HEAPSTER_COLD void* step_and_return(Shard* shard, void* block);
 HEAPSTER_COLD void* step_and_return_grown(Shard* shard, void* block);
 HEAPSTER_COLD void step_and_free(Shard* shard, void* block);
+// A small block that may be sampled; and any that is counted already, once the floor was looked at.
+void free_watched(Shard* shard, void* block);
+void free_above_floor(Shard* shard, void* block);
 
 // The thread's shard, and the same where it may be written to without asking for usable sizes.
 inline Shard* own_shard() {
@@ -157,19 +160,24 @@ HEAPSTER_HOT bool count_small_usable(Shard* shard, uint64_t chunk) {
 
 // Not in its own line: that waits, and the line of a block that was freed some time ago is written to. The header of
 // this one may be long in coming, and what has to wait for it had better not be an address (docs/decisions/0020). Line
-// 0 is nobody's. A signal's handler that frees as many blocks as wait, just here, may have one counted by another's
-// size. The file can be written to by others, so that what is read from it does not lead out of the shard.
-HEAPSTER_HOT void count_earlier_dealloc(Shard* shard, uint64_t chunk) {
+// 0 is nobody's. Returns whether the ring has come round.
+// A signal's handler that frees as many blocks as wait, just here, may have one counted by another's size. The file can
+// be written to by others, so that what is read from it does not lead out of the shard.
+HEAPSTER_HOT bool count_earlier_dealloc(Shard* shard, uint64_t chunk) {
   const uint64_t at = (glance(shard->waiting_at) + sizeof shard->waiting[0]) % sizeof shard->waiting;
   store(shard->waiting_at, at);
   uint64_t& place = *reinterpret_cast<uint64_t*>(reinterpret_cast<char*>(shard->waiting) + at);
   Hot::add(exact_line(shard, load(place) % sizeof shard->exact).dealloc, uint64_t{1});
   store(place, chunk);
+  return at == 0;
 }
 
+// Returns whether to look at the floor: once a round, since a branch that waits for the header costs, too, and what
+// was not published meanwhile is less than a bound more (docs/decisions/0021).
 HEAPSTER_HOT bool count_small_dealloc(Shard* shard, uint64_t chunk) {
-  count_earlier_dealloc(shard, chunk);
-  return shrink_live<Hot>(shard, chunk - kExactOverhead);
+  const bool round = count_earlier_dealloc(shard, chunk);
+  Hot::subtract(shard->net, static_cast<int64_t>(chunk - kExactOverhead));
+  return round;
 }
 
 // A block went from one usable size to another; 0 stands for none.
@@ -250,11 +258,11 @@ HEAPSTER_HOT void record_free(void* block) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
     count_temporary<Hot>(shard, block);
-    auto* const release = releaser_of(block);
+    if (HEAPSTER_UNLIKELY(is_in_filter(block))) return free_watched(shard, block);
     const uint64_t field = header_at_last(block);
     if (HEAPSTER_UNLIKELY(!is_small(field))) return free_large(shard, block);
-    const bool due = count_small_dealloc(shard, chunk_size(field));
-    return HEAPSTER_LIKELY(!due) ? release(block) : step_and_free(shard, block);
+    const bool round = count_small_dealloc(shard, chunk_size(field));
+    return HEAPSTER_LIKELY(!round) ? next.plain_free(block) : free_above_floor(shard, block);
   }
   free_asking(block);
 }

@@ -72,6 +72,18 @@ void free_large(Shard* shard, void* block) {
   if (HEAPSTER_LIKELY(!early_arena.owns(block))) next.free(block);
 }
 
+void free_watched(Shard* shard, void* block) {
+  const uint64_t field = chunk_size_field(block);
+  if (HEAPSTER_UNLIKELY(!is_small(field))) return free_large(shard, block);
+  count_small_dealloc(shard, chunk_size(field));
+  free_above_floor(shard, block);
+}
+
+void free_above_floor(Shard* shard, void* block) {
+  if (HEAPSTER_UNLIKELY(load(shard->net) < glance(shard->floor))) return step_and_free(shard, block);
+  next.free(block);
+}
+
 void* alloc_asking(void* block, size_t size) {
   Shard* shard = asking_shard();
   if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr)) return alloc_slow(block, size);
