@@ -74,7 +74,7 @@ struct Stack {
   uint16_t depth;  // written last
 #define HEAPSTER_STACK_FIGURE(name, ...) uint64_t name;
 #include "layout/stacks.def"
-  uint32_t lifetimes[kLifetimes];  // of samples that were freed
+  uint32_t lifetimes[kLifetimes];  // of samples that were freed; where those are many, some stand for others
   uint32_t scope;                  // that the thread was in; 0: none
   uint32_t writer;                 // 1 + slot of the only thread that writes to this entry; kAnyWriter: all do
   uint32_t reserved[6];

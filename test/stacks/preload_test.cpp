@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <numeric>
 
 #include "reader/find.h"
 #include "support/numbers.h"
@@ -68,6 +69,23 @@ TEST(Sampled, EstimatesAreWithinTheirError) {
   ASSERT_GT(samples, 500);
   const auto truth = static_cast<double>(figure(snapshot, "alloc_count"));
   EXPECT_NEAR(static_cast<double>(total.alloc_count) / kWholeBlock, truth, 5 * truth / std::sqrt(samples));
+}
+
+// The first lifetimes of a stack are all told; then one stands for eight, and together they stand for all.
+TEST(Sampled, LifetimesStandForAllThatWereFreed) {
+  constexpr uint64_t kAllTold = 1024;
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {"reuse"}).exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  uint64_t many = 0;
+  for (const auto& stack : snapshot.stacks->stacks) {
+    const auto& told = stack.figures.lifetimes;
+    const auto freed = static_cast<double>(stack.figures.freed_samples);
+    const auto sum = static_cast<double>(std::accumulate(told.begin(), told.end(), uint64_t{0}));
+    EXPECT_NEAR(sum, freed, stack.figures.freed_samples <= kAllTold ? 0 : 200);
+    if (stack.figures.freed_samples > 8 * kAllTold) ++many;
+  }
+  EXPECT_GE(many, 1u);
 }
 
 // A freed block that the filter did not know of would be told as live.
