@@ -42,11 +42,15 @@ def interval(values):
     return ordered[low], ordered[-1 - low]
 
 
+def is_on_one_side(bounds, limit):
+    low, high = bounds
+    return high <= limit or low > limit
+
+
 def is_decided(runs):
     """Whether a program's runs tell of each limit on which side of it they are."""
-    intervals = {subject: Report.compare(runs, subject)["user_interval"] for subject in PROGRAM_LIMITS}
-    return all(high <= PROGRAM_LIMITS[subject] or low > PROGRAM_LIMITS[subject]
-               for subject, (low, high) in intervals.items())
+    return all(is_on_one_side(Report.compare(runs, subject)["user_interval"], limit)
+               for subject, limit in PROGRAM_LIMITS.items())
 
 
 def machine():
@@ -183,7 +187,7 @@ class Report:
             for name in ("perl", "sqlite3", "cc1plus", "python3"):
                 figures = compared.get(name)
                 low, high = figures["user_interval"] if figures else (0, 0)
-                sure = "" if high <= limit or low > limit else ", too noisy to say"
+                sure = "" if is_on_one_side((low, high), limit) else ", too noisy to say"
                 rows += [(f"{name}{more}: user time added, median of pairs", limit, figures and figures["user_added"],
                           "%", f"{low:+.1f} … {high:+.1f} % (95 %){sure}" if figures else "")]
         rows += [(f"{OPERATIONS['scope']}, from inside", 15, self.best(("scope", 1), "heapster"), "ns",

@@ -99,10 +99,12 @@ HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   return Writer::take(shard->countdown, static_cast<int64_t>(by));
 }
 
+HEAPSTER_HOT bool is_below_floor(const Shard* shard) { return load(shard->net) < glance(shard->floor); }
+
 template <typename Writer>
 HEAPSTER_HOT bool shrink_live(Shard* shard, uint64_t by) {
   Writer::subtract(shard->net, static_cast<int64_t>(by));
-  return load(shard->net) < glance(shard->floor);
+  return is_below_floor(shard);
 }
 
 template <typename Writer>
@@ -246,11 +248,6 @@ HEAPSTER_HOT void* record_alloc(void* block, size_t size) {
     return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
   }
   return given == Given::kAligned ? aligned_asking(block, size) : alloc_asking(block, size);
-}
-
-// Who frees the block: only a sampled one goes by who stands in the table to follow it.
-HEAPSTER_HOT auto* releaser_of(const void* block) {
-  return HEAPSTER_LIKELY(!is_in_filter(block)) ? next.plain_free : next.free.found;
 }
 
 // Counts a block, then frees it: afterwards its size cannot be known.
