@@ -20,6 +20,7 @@
 #include "preload/probes.h"
 #include "preload/process.h"
 #include "preload/publish.h"
+#include "preload/quick_clock.h"
 #include "preload/recorder.h"
 #include "preload/sample_index.h"
 #include "preload/stack_tables.h"
@@ -34,55 +35,6 @@ namespace {
 
 constinit decltype(next.malloc.found) real_malloc = nullptr;
 constinit decltype(next.realloc.found) real_realloc = nullptr;
-
-// Lifetimes are told in powers of four, so the processor's own counter will do, compared with the clock ever anew;
-// reading it costs a third of asking the clock.
-struct Counter {
-  uint64_t first_cycles;
-  uint64_t first_time;  // since the process started
-  uint64_t rate;        // nanoseconds per cycle, times 2^32
-  uint64_t good_until;  // in cycles after the first
-};
-constinit Counter counter = {};
-
-#if defined(__x86_64__)
-uint64_t cycles() { return __builtin_ia32_rdtsc(); }
-#else
-uint64_t cycles() {
-  uint64_t value;
-  asm volatile("mrs %0, cntvct_el0" : "=r"(value));
-  return value;
-}
-#endif
-
-// Strict seccomp takes the processor's counter away, and the fine clock with it.
-bool may_look_at_counter() { return !load(process.silent); }
-
-uint64_t scaled(uint64_t cycles, uint64_t rate) {
-  __extension__ using Wide = unsigned __int128;
-  return static_cast<uint64_t>(Wide{cycles} * rate >> 32);
-}
-
-// Asks the clock, and how fast the counter counts: nothing is known for the first 20 ms, and what is known then holds
-// for an eighth longer than it took to learn.
-HEAPSTER_COLD uint64_t compare_with_clock() {
-  constexpr uint64_t kLongEnough = 20'000'000;
-  const uint64_t time = since_start(fine_time());
-  const uint64_t passed = cycles() - counter.first_cycles;
-  if (time - counter.first_time > kLongEnough && passed != 0) {
-    store(counter.rate,
-          static_cast<uint64_t>(static_cast<double>(time - counter.first_time) / static_cast<double>(passed) * 0x1p32));
-    store(counter.good_until, passed + passed / 8);
-  }
-  return time;
-}
-
-HEAPSTER_HOT uint64_t now() {
-  if (!may_look_at_counter()) return since_start(coarse_time());
-  const uint64_t passed = cycles() - counter.first_cycles;
-  if (HEAPSTER_UNLIKELY(passed >= load(counter.good_until))) return compare_with_clock();
-  return counter.first_time + scaled(passed, load(counter.rate));
-}
 
 // Timing a call asks the clock twice: where every call is sampled, one in 256 is timed.
 bool to_be_timed(uint64_t any) {
@@ -187,7 +139,7 @@ void add_free(const Sample& sample, const void* block) {
   Stack* stack = own_figures(sample.stack);
   if (stack == nullptr) return;
   const uint32_t told = lifetimes_told(load(stack->freed_samples));
-  const uint64_t time = told != 0 ? now() : 0;
+  const uint64_t time = told != 0 ? quick_time() : 0;
   const uint32_t lifetime = lifetime_bucket(time > sample.time ? time - sample.time : 0);
   tell_watches(sample.stack, {.freed_count = sample.weight_count, .freed_bytes = sample.weight_bytes});
   const Shard* shard = own_shard();
@@ -365,7 +317,7 @@ void start_sampling() {
   }
   stacks.sampling().mean_bytes = config.stacks;
   sampling_mean = config.stacks;
-  counter = {.first_cycles = cycles(), .first_time = since_start(fine_time()), .rate = 0, .good_until = 0};
+  start_quick_clock();
   stand_in_the_table();
 }
 
@@ -405,7 +357,7 @@ bool step_to_sample(Shard* shard, void* block, const Caller& caller) {
   shard->to_sample = draw_distance(shard->random, sampling_mean);
   const uint64_t pace = load(shard->pace);
   store(shard->countdown, grant(shard, static_cast<int64_t>(pace != 0 ? pace : kQuickestPace)));
-  const uint64_t time = now();
+  const uint64_t time = quick_time();
   if (block != nullptr) sample(shard, block, caller, time);
   ThreadSamples* part = own_part();
   if (part == nullptr || time >= load(part->stepped) + kTick || has_strayed(shard)) {
