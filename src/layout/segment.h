@@ -109,10 +109,8 @@ struct alignas(128) Shard {
   Counters counters;
   uint64_t growing;  // usable bytes of the block that grew last, which live_shift does not tell of yet; 0: none
   uint64_t asked;    // size that realloc was last called for
-  // Of the small blocks freed last, 16 * i for line i of `exact`, where dealloc lacks them; 0: none. Before them,
-  // where the last of them is, in bytes.
-  uint64_t waiting_at;
-  uint64_t waiting[kWaitingLines];
+  // Of the small blocks freed last, 16 * i for line i of `exact`, where dealloc lacks them; 0: none.
+  alignas(64) uint64_t waiting[kWaitingLines];
   alignas(64) ExactLine exact[kExactLines];
   SizeLine sizes[kBuckets];
   ReallocLine reallocs[kBuckets];

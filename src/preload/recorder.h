@@ -25,7 +25,7 @@
 
 namespace heapster::preload {
 
-// 24 bytes of static TLS: initial-exec access is one instruction, and never allocates.
+// 32 bytes of static TLS: initial-exec access is one instruction, and never allocates.
 struct ThreadState {
   Shard* shard;       // null before the first call, after the end, and while threads share
   uint32_t stage;     // ThreadStage
@@ -33,6 +33,7 @@ struct ThreadState {
   uint32_t baseline;  // while this thread forks: 1 + which of the process's baselines is its child's
   bool resolving;     // looks the next allocator's functions up
   bool counting;      // asks the next allocator for a usable size on behalf of an operator
+  int64_t freed_at;   // where the last small block freed waits, in bytes from the shard's first such place
 };
 HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec")));
 
@@ -44,7 +45,7 @@ void free_asking(void* block);
 void freed_asking(void* block, uint64_t usable);  // counts only
 void* realloc_asking(void* block, size_t size);
 void* alloc_large(Shard* shard, void* block);  // counts what is left to count
-void free_large(Shard* shard, void* block);    // the same, and frees the block
+void free_large(void* block, Shard* shard);    // the same, and frees the block
 HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
@@ -61,10 +62,10 @@ struct Caller {
 HEAPSTER_COLD void step(Shard* shard, void* block, const Caller& caller);
 HEAPSTER_COLD void* step_and_return(Shard* shard, void* block);
 HEAPSTER_COLD void* step_and_return_grown(Shard* shard, void* block);
-HEAPSTER_COLD void step_and_free(Shard* shard, void* block);
-// A small block that may be sampled; and any that is counted already, once the floor was looked at.
-void free_watched(Shard* shard, void* block);
-void free_above_floor(Shard* shard, void* block);
+// A free's ways out take the block first, as free itself does, so that it stays where it is.
+HEAPSTER_COLD void step_and_free(void* block, Shard* shard);
+void free_watched(void* block, Shard* shard);   // one that may be sampled
+void free_and_look(void* block, Shard* shard);  // a small one; looks at the floor
 
 // The thread's shard, and the same where it may be written to without asking for usable sizes.
 inline Shard* own_shard() {
@@ -162,25 +163,27 @@ HEAPSTER_HOT bool count_small_usable(Shard* shard, uint64_t chunk) {
 
 // Not in its own line: that waits, and the line of a block that was freed some time ago is written to. The header of
 // this one may be long in coming, and what has to wait for it had better not be an address (docs/decisions/0020). Line
-// 0 is nobody's. Returns whether the ring has come round.
+// 0 is nobody's.
 // A signal's handler that frees as many blocks as wait, just here, may have one counted by another's size. The file can
-// be written to by others, so that what is read from it does not lead out of the shard.
-HEAPSTER_HOT bool count_earlier_dealloc(Shard* shard, uint64_t chunk) {
-  const uint64_t at = (glance(shard->waiting_at) + sizeof shard->waiting[0]) % sizeof shard->waiting;
-  store(shard->waiting_at, at);
+// be written to by others, so that what is read from it does not lead out of the shard; the way round the ring is not
+// in it.
+HEAPSTER_HOT void count_earlier_dealloc(Shard* shard, int64_t at, uint64_t chunk) {
+  thread_state.freed_at = at;
   uint64_t& place = *reinterpret_cast<uint64_t*>(reinterpret_cast<char*>(shard->waiting) + at);
   Hot::add(exact_line(shard, load(place) % sizeof shard->exact).dealloc, uint64_t{1});
   store(place, chunk);
-  return at == 0;
 }
 
-// Returns whether to look at the floor: once a round, since a branch that waits for the header costs, too, and what
-// was not published meanwhile is less than a bound more (docs/decisions/0021).
-HEAPSTER_HOT bool count_small_dealloc(Shard* shard, uint64_t chunk) {
-  const bool round = count_earlier_dealloc(shard, chunk);
+HEAPSTER_HOT void count_small_dealloc(Shard* shard, int64_t at, uint64_t chunk) {
+  count_earlier_dealloc(shard, at, chunk);
   Hot::subtract(shard->net, static_cast<int64_t>(chunk - kExactOverhead));
-  return round;
 }
+
+// Where the next one waits, from the ring's end to its beginning; below 0 a round is over. Only then a small block's
+// free looks at the floor, since a branch that waits for the header costs, too, and what was not published meanwhile
+// is less than a bound more (docs/decisions/0021).
+HEAPSTER_HOT int64_t next_to_wait() { return thread_state.freed_at - static_cast<int64_t>(sizeof Shard::waiting[0]); }
+inline constexpr int64_t kFirstOfRound = sizeof Shard::waiting - sizeof Shard::waiting[0];
 
 // A block went from one usable size to another; 0 stands for none.
 template <typename Writer>
@@ -255,11 +258,13 @@ HEAPSTER_HOT void record_free(void* block) {
   Shard* shard = fast_shard();
   if (HEAPSTER_LIKELY(shard != nullptr && block != nullptr)) {
     count_temporary<Hot>(shard, block);
-    if (HEAPSTER_UNLIKELY(is_in_filter(block))) return free_watched(shard, block);
+    if (HEAPSTER_UNLIKELY(is_in_filter(block))) return free_watched(block, shard);
     const uint64_t field = header_at_last(block);
-    if (HEAPSTER_UNLIKELY(!is_small(field))) return free_large(shard, block);
-    const bool round = count_small_dealloc(shard, chunk_size(field));
-    return HEAPSTER_LIKELY(!round) ? next.plain_free(block) : free_above_floor(shard, block);
+    if (HEAPSTER_UNLIKELY(!is_small(field))) return free_large(block, shard);
+    const int64_t at = next_to_wait();
+    if (HEAPSTER_UNLIKELY(at < 0)) return free_and_look(block, shard);
+    count_small_dealloc(shard, at, chunk_size(field));
+    return next.plain_free(block);
   }
   free_asking(block);
 }

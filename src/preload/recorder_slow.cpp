@@ -71,21 +71,21 @@ void* alloc_large(Shard* shard, void* block) {
   return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
 }
 
-void free_large(Shard* shard, void* block) {
+void free_large(void* block, Shard* shard) {
   const bool due = count_dealloc<Hot>(shard, usable_by_header(block));
   if (HEAPSTER_UNLIKELY(due)) step(shard, nullptr, {unwind::registers_of_caller(), false});
   if (HEAPSTER_LIKELY(!early_arena.owns(block))) next.free(block);
 }
 
-void free_watched(Shard* shard, void* block) {
-  const uint64_t field = chunk_size_field(block);
-  if (HEAPSTER_UNLIKELY(!is_small(field))) return free_large(shard, block);
-  count_small_dealloc(shard, chunk_size(field));
-  free_above_floor(shard, block);
+void free_watched(void* block, Shard* shard) {
+  if (HEAPSTER_UNLIKELY(!is_small(chunk_size_field(block)))) return free_large(block, shard);
+  free_and_look(block, shard);
 }
 
-void free_above_floor(Shard* shard, void* block) {
-  if (HEAPSTER_UNLIKELY(is_below_floor(shard))) return step_and_free(shard, block);
+void free_and_look(void* block, Shard* shard) {
+  const int64_t at = next_to_wait();
+  count_small_dealloc(shard, at >= 0 ? at : kFirstOfRound, chunk_size(chunk_size_field(block)));
+  if (HEAPSTER_UNLIKELY(is_below_floor(shard))) return step_and_free(block, shard);
   next.free(block);
 }
 
@@ -107,7 +107,7 @@ void free_asking(void* block) {
   Shard* shard = asking_shard();
   if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr || early_arena.owns(block))) return free_slow(block);
   const bool due = count_free<Hot>(shard, block, next.usable_size(block));
-  return HEAPSTER_LIKELY(!due) ? releaser_of(block)(block) : step_and_free(shard, block);
+  return HEAPSTER_LIKELY(!due) ? releaser_of(block)(block) : step_and_free(block, shard);
 }
 
 void freed_asking(void* block, uint64_t usable) {
@@ -200,7 +200,7 @@ void* step_and_return_grown(Shard* shard, void* block) {
   return block;
 }
 
-void step_and_free(Shard* shard, void* block) {
+void step_and_free(void* block, Shard* shard) {
   step(shard, nullptr, {unwind::registers_of_caller(), false});
   next.free(block);
 }

@@ -10,9 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
-#include <utility>
 
 #include "layout/bucket.h"
 #include "layout/exact.h"
@@ -54,8 +54,9 @@ void count_block(Shard& shard, uint64_t usable, uint64_t ExactLine::*word, Cell 
 std::optional<uint64_t> let_wait(Shard& shard, uint64_t usable) {
   const uint64_t chunk = usable + kExactOverhead;
   if (!is_exact(chunk)) return usable;
-  shard.waiting_at = (shard.waiting_at + sizeof shard.waiting[0]) % sizeof shard.waiting;
-  const uint64_t earlier = std::exchange(shard.waiting[shard.waiting_at / sizeof shard.waiting[0]], chunk);
+  const uint64_t earlier = shard.waiting[0];
+  std::shift_left(std::begin(shard.waiting), std::end(shard.waiting), 1);
+  *std::rbegin(shard.waiting) = chunk;
   return earlier == 0 ? std::nullopt : std::optional(earlier - kExactOverhead);
 }
 
