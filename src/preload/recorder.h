@@ -161,29 +161,25 @@ HEAPSTER_HOT bool count_small_usable(Shard* shard, uint64_t chunk) {
   return grow_live<Hot>(shard, chunk - kExactOverhead);
 }
 
+// Where the next small block waits to be counted, from the ring's end to its beginning; below 0 a round is over. Only
+// then its free looks at the floor, since a branch that waits for the header costs, too, and what was not published
+// meanwhile is less than a bound more (docs/decisions/0021).
+HEAPSTER_HOT int64_t next_to_wait() { return thread_state.freed_at - static_cast<int64_t>(sizeof Shard::waiting[0]); }
+inline constexpr int64_t kFirstOfRound = sizeof Shard::waiting - sizeof Shard::waiting[0];
+
 // Not in its own line: that waits, and the line of a block that was freed some time ago is written to. The header of
 // this one may be long in coming, and what has to wait for it had better not be an address (docs/decisions/0020). Line
 // 0 is nobody's.
 // A signal's handler that frees as many blocks as wait, just here, may have one counted by another's size. The file can
 // be written to by others, so that what is read from it does not lead out of the shard; the way round the ring is not
 // in it.
-HEAPSTER_HOT void count_earlier_dealloc(Shard* shard, int64_t at, uint64_t chunk) {
+HEAPSTER_HOT void count_small_dealloc(Shard* shard, int64_t at, uint64_t chunk) {
   thread_state.freed_at = at;
   uint64_t& place = *reinterpret_cast<uint64_t*>(reinterpret_cast<char*>(shard->waiting) + at);
   Hot::add(exact_line(shard, load(place) % sizeof shard->exact).dealloc, uint64_t{1});
   store(place, chunk);
-}
-
-HEAPSTER_HOT void count_small_dealloc(Shard* shard, int64_t at, uint64_t chunk) {
-  count_earlier_dealloc(shard, at, chunk);
   Hot::subtract(shard->net, static_cast<int64_t>(chunk - kExactOverhead));
 }
-
-// Where the next one waits, from the ring's end to its beginning; below 0 a round is over. Only then a small block's
-// free looks at the floor, since a branch that waits for the header costs, too, and what was not published meanwhile
-// is less than a bound more (docs/decisions/0021).
-HEAPSTER_HOT int64_t next_to_wait() { return thread_state.freed_at - static_cast<int64_t>(sizeof Shard::waiting[0]); }
-inline constexpr int64_t kFirstOfRound = sizeof Shard::waiting - sizeof Shard::waiting[0];
 
 // A block went from one usable size to another; 0 stands for none.
 template <typename Writer>
