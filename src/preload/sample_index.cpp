@@ -30,17 +30,28 @@ HEAPSTER_HOT Bucket& bucket_for(const void* block) {
 }
 
 // A byte that has reached its end stays there: it says maybe for good.
-void count_in_byte(uint8_t& byte, int by) {
+template <typename Change>
+void change_byte(uint8_t& byte, Change change) {
   uint8_t seen = load(byte);
-  while (seen != UINT8_MAX && !__atomic_compare_exchange_n(&byte, &seen, static_cast<uint8_t>(seen + by), true,
-                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (seen != kFull &&
+         !__atomic_compare_exchange_n(&byte, &seen, change(seen), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
 }
 
-void count_in_filter(const void* block, int by) {
+void add_to_filter(const void* block) {
   if (load(gate.filter_mask) == 0) return;
-  count_in_byte(filter.of(block), by);
-  count_in_byte(large_filter.of(block), by);
+  change_byte(large_filter.of(block), [](uint8_t count) -> uint8_t { return count + 1; });
+  change_byte(filter.of(block), [block](uint8_t byte) -> uint8_t {
+    if (byte == 0) return mark_of(block);
+    return byte < kSeveral ? kSeveral + 2 : byte + 1;
+  });
+}
+
+// Of several blocks, the last one is not known by its mark.
+void take_from_filter(const void* block) {
+  if (load(gate.filter_mask) == 0) return;
+  change_byte(filter.of(block), [](uint8_t byte) -> uint8_t { return byte <= kSeveral + 1 ? 0 : byte - 1; });
+  change_byte(large_filter.of(block), [](uint8_t count) -> uint8_t { return count - 1; });
 }
 
 HEAPSTER_HOT uint32_t* find_entry(const void* block) {
@@ -60,7 +71,7 @@ bool start_index(bool filtered) {
   if (filtered) {
     store(gate.filter_mask, uint64_t{sizeof filter - 1});
   } else {
-    filter.of(nullptr) = 1;
+    filter.of(nullptr) = kFull;
   }
   return true;
 }
@@ -75,7 +86,7 @@ void clear_index() {
 }
 
 bool enter_sample(const void* block, uint32_t place) {
-  count_in_filter(block, 1);
+  add_to_filter(block);
   for (uint32_t& entry : bucket_for(block).places) {
     uint32_t none = 0;
     if (load(entry) == 0 &&
@@ -83,7 +94,7 @@ bool enter_sample(const void* block, uint32_t place) {
       return true;
     }
   }
-  count_in_filter(block, -1);
+  take_from_filter(block);
   return false;
 }
 
@@ -97,7 +108,7 @@ uint32_t take_out_sample(const void* block) {
   if (entry == nullptr) return kNoPlace;
   const uint32_t place = load(*entry) - 1;
   __atomic_store_n(entry, 0u, __ATOMIC_RELEASE);  // nobody else deals with this block
-  count_in_filter(block, -1);
+  take_from_filter(block);
   return place;
 }
 

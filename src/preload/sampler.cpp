@@ -189,7 +189,7 @@ HEAPSTER_COLD void free_sampled(void* block) {
 }
 
 void followed_free(void* block) {
-  if (HEAPSTER_LIKELY(!is_in_large_filter(block))) return next.plain_free(block);
+  if (HEAPSTER_LIKELY(!may_be_sampled(block))) return next.plain_free(block);
   return free_sampled(block);
 }
 
@@ -238,7 +238,7 @@ HEAPSTER_COLD void* realloc_sampled(void* block, size_t size) {
 }
 
 void* followed_realloc(void* block, size_t size) {
-  if (HEAPSTER_UNLIKELY(is_in_filter(block))) return realloc_sampled(block, size);
+  if (HEAPSTER_UNLIKELY(is_in_filter(block) && may_be_sampled(block))) return realloc_sampled(block, size);
   return real_realloc(block, size);
 }
 
