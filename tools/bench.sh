@@ -4,7 +4,7 @@
 # Measures what heapster costs, against nothing at all and against other ways of counting, and sets the figures beside
 # the project's targets. It reports; it does not judge: the exit status is 0 unless something could not be run.
 #
-#   tools/bench.sh                 everything, 15 to 25 minutes; the machine should do nothing else meanwhile
+#   tools/bench.sh                 everything, 20 to 50 minutes; the machine should do nothing else meanwhile
 #   tools/bench.sh --quick         few rounds, about a minute: for a first look only
 #   tools/bench.sh --write-docs    everything, and write docs/performance.md
 #   tools/bench.sh --help          all options

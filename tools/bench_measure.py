@@ -2,8 +2,9 @@
 """Runs the benchmark's parts (test/bench) and hands the samples to bench_report.py. Started by tools/bench.sh.
 
 What is compared are subjects: the same program in different environments. Everything is interleaved: a round visits
-each subject once, every other round backwards, so that a machine whose speed drifts favours nobody. Single-threaded
-work is pinned to one processor; the children inherit that from us, so no helper program stands in between.
+each subject once, every other round backwards, so that a machine whose speed drifts favours nobody. The parts keep
+single-threaded work on one processor, and tell what was measured while somebody else used its core
+(test/bench/core_watch.h); that is left out.
 """
 
 import argparse
@@ -45,11 +46,13 @@ class Bench:
 
     def __init__(self, options, scratch, run_dir):
         self.options, self.scratch, self.run_dir = options, scratch, run_dir
-        self.notes, self.problems, self.rounds_apart = [], [], 0
+        self.notes, self.problems, self.rounds_apart, self.rounds_shared = [], [], 0, 0
         self.cli = options.heapster / "heapster"
         self.base = {name: value for name, value in os.environ.items()
                      if not re.match(r"LD_|MALLOC_|MEMUSAGE|HEAPSTER_|DUMP_HEAPTRACK|GLIBC_TUNABLES|GCC_|PYTHON", name)}
         self.base |= {"LC_ALL": "C", "PERL_HASH_SEED": "0", "PYTHONHASHSEED": "0", "HEAPSTER_RUN_DIR": str(run_dir)}
+        self.base["BENCH_CORE_US"] = subprocess.run([PARTS / "bench_core"], capture_output=True, text=True,
+                                                    check=True).stdout.strip()
         self.subjects = self.find_subjects()
 
     def find_subjects(self):
@@ -95,26 +98,14 @@ def progress(text):
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-@contextlib.contextmanager
-def pinned(to_one):
-    """One processor for us and the children started meanwhile: the last one, which takes fewest interrupts."""
-    allowed = os.sched_getaffinity(0)
-    if to_one:
-        os.sched_setaffinity(0, {max(allowed)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
 def run_workload(bench, subject, name, threads):
-    """One process: its rounds in ns per operation. Proves that malloc came from the subject's library."""
+    """One process: its rounds in ns per operation, those on cores of their own and the others. Proves that malloc came
+    from the subject's library."""
     options = bench.options
     command = [PARTS / "bench_workloads", name, str(threads), str(options.inner), str(options.milliseconds)]
-    with pinned(threads == 1):
-        run = subprocess.run(command, env=bench.base | bench.subjects[subject], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    said = {"malloc": [], "ns": [], "apart": []}
+    run = subprocess.run(command, env=bench.base | bench.subjects[subject], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    said = {"malloc": [], "ns": [], "shared": [], "apart": []}
     for line in run.stdout.splitlines():
         key, value = line.split(maxsplit=1)
         said[key].append(value)
@@ -122,9 +113,16 @@ def run_workload(bench, subject, name, threads):
     expected = Path(bench.subjects[subject].get("LD_PRELOAD", "libc.so.6").split(":")[0]).name
     if run.returncode != 0 or provider != expected:
         bench.problem(f"{name}, {threads} threads, {subject}: exit {run.returncode}, malloc from {provider or '?'}")
-        return []
+        return [], []
     bench.rounds_apart += len(said["apart"])
-    return [float(value) for value in said["ns"]]
+    bench.rounds_shared += len(said["shared"])
+    return [[float(value) for value in said[key]] for key in ("ns", "shared")]
+
+
+def undisturbed(turns):
+    """subject -> its turns' figures, without those of shared cores, if at least a third of its turns have others."""
+    enough = all(3 * sum(bool(alone) for alone, _ in own) >= len(own) for own in turns.values())
+    return {subject: [alone if enough else alone + shared for alone, shared in own] for subject, own in turns.items()}
 
 
 def measure_workloads(bench):
@@ -139,28 +137,34 @@ def measure_workloads(bench):
                     continue
                 progress(f"round {turn + 1}/{bench.options.rounds}: {name}, {threads} threads, {subject}")
                 samples[name, threads][subject].append(run_workload(bench, subject, name, threads))
+    if bench.rounds_shared:
+        bench.notes.append(f"{bench.rounds_shared} rounds were repeated because somebody else used the core")
     if bench.rounds_apart:
         bench.notes.append(f"{bench.rounds_apart} rounds were dropped because their threads did not work together")
-    return samples
+    return {cell: undisturbed(turns) for cell, turns in samples.items()}
 
 
 def spawn(bench, label, rounds, environments, program):
-    """Runs a program under each environment in turn: name -> [(wall, user, system) in microseconds]."""
+    """Runs a program under each environment in turn: name -> [(wall, user, system) in microseconds], in rounds of which
+    at least half of those asked for had their core alone; else in all."""
     progress(f"{label}: {rounds} rounds")
     arguments = []
     for variables in environments.values():
         arguments += ["--env", *(f"{name}={value}" for name, value in variables.items())]
-    with pinned(True):
-        run = subprocess.run([PARTS / "bench_spawn", str(rounds), *arguments, "--", *map(str, program)],
-                             env=bench.base, capture_output=True, text=True, check=False)
+    run = subprocess.run([PARTS / "bench_spawn", str(rounds), *arguments, "--", *map(str, program)],
+                         env=bench.base, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         bench.problem(f"{label}: {run.stderr.strip()}")
         return {}
-    samples = {name: [] for name in environments}
+    samples = {had: {name: [] for name in environments} for had in ("alone", "shared")}
     for line in run.stdout.splitlines():
-        number, *times = line.split()
-        samples[list(environments)[int(number)]].append(tuple(map(float, times)))
-    return samples
+        number, *times, had = line.split()
+        samples[had][list(environments)[int(number)]].append(tuple(map(float, times)))
+    alone, shared = (len(samples[had][next(iter(environments))]) for had in ("alone", "shared"))
+    if 2 * alone >= rounds:
+        return samples["alone"]
+    bench.notes.append(f"{label}: {shared} of {alone + shared} rounds shared their core, so all of them count")
+    return {name: samples["alone"][name] + samples["shared"][name] for name in environments}
 
 
 def measure_startup(bench):
@@ -188,7 +192,7 @@ def of_one_size(environments):
 
 
 def run_in_portions(bench, name, environments, command):
-    """As many pairs again where the first do not tell whether a limit is kept."""
+    """As many pairs again, up to three times, where those there are do not tell whether a limit is kept."""
     runs = {subject: [] for subject in environments}
     for _ in range(bench.options.portions):
         portion = spawn(bench, name, bench.options.pairs, environments, command)
@@ -279,7 +283,7 @@ def parse_options():
         parser.error("--rounds must be at least 1")
     options.rounds = options.rounds or (3 if options.quick else 15)
     options.inner, options.milliseconds = (3, 20) if options.quick else (5, 30)
-    options.startups, options.pairs, options.portions = (100, 7, 1) if options.quick else (500, 80, 2)
+    options.startups, options.pairs, options.portions = (100, 7, 1) if options.quick else (500, 80, 4)
     options.heapster = Path(options.heapster or ROOT / "build/release").resolve()
     return options
 

@@ -301,7 +301,7 @@ class Report:
         rounds = self.rounds
         lines = ["<!-- Written by tools/bench.sh --write-docs. Do not edit: run it again. -->", "# Performance", "",
                  "What heapster costs, measured on one machine on one day; the differences matter, not the absolute "
-                 "figures. To repeat: `tools/bench.sh` (15 to 25 minutes, nothing else running), or `tools/bench.sh "
+                 "figures. To repeat: `tools/bench.sh` (20 to 50 minutes, nothing else running), or `tools/bench.sh "
                  "--quick` for a first look.", "",
                  table(["machine", ""], [[key, value] for key, value in self.machine.items()]), "",
                  "## Targets", "", self.targets_table(), ""]
@@ -310,10 +310,13 @@ class Report:
         lines += ["## Method", "",
                   f"Each cell of the first table: {rounds['processes']} processes of {rounds['rounds']} rounds of "
                   f"about {rounds['milliseconds']} ms, visited in turn over the subjects, every other turn backwards. "
-                  "One thread is the main thread, pinned to one processor; more threads get one each if there are "
-                  "enough, and rounds in which they did not work together are dropped. "
+                  "One thread is the main thread, on one processor; more threads get one each if there are "
+                  "enough, and rounds in which they did not work together are dropped. So are rounds, of programs, too, "
+                  "in which somebody else used the core, as a loop tells that runs before and after each "
+                  "(`test/bench/core_watch.h`). "
                   f"Start-up: {rounds['startups']} runs each. Whole programs: {rounds['pairs']} pairs, and as many "
-                  "again where a limit lies in their interval. `load` is the load average before the run.", "",
+                  "again, up to three times, where a limit lies in their interval. `load` is the load average before "
+                  "the run.", "",
                   "- **bare**: nothing preloaded.",
                   "- **pass-through** (`test/bench/shim_pass.c`): calls through a pointer, counts nothing.",
                   "- **returning** (`test/bench/shim_return.c`): sees what the allocator answers, counts nothing.",

@@ -6,7 +6,9 @@
 //
 // A round runs every environment once; every other round goes backwards (A B B A ...), so that a machine that slowly
 // gets faster or slower favours nobody and round n's runs may be compared as a pair. One line per run: number of the
-// environment, then wall, user and system time in microseconds; wait4 gives the latter two, descendants included.
+// environment, then wall, user and system time in microseconds; wait4 gives the latter two, descendants included. The
+// last word says whether the round had its core alone or shared it (core_watch.h); such a round is repeated, as long as
+// there are no more of them than of those asked for. Program and spawner are on one processor.
 //
 // Linked statically and kept tiny, so that start-up of `true` is measured and not the cost of spawning from a large
 // process. The program's output is thrown away; if it fails, so do we: a failed run is no measurement.
@@ -24,9 +26,11 @@
 #include <string_view>
 #include <vector>
 
+#include "core_watch.h"
+
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
 using Environment = std::vector<char*>;
 
 struct Plan {
@@ -68,7 +72,12 @@ double microseconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
 }
 
-bool run_once(const Plan& plan, size_t number, const posix_spawn_file_actions_t& quiet) {
+struct Run {
+  size_t number;
+  double wall, user, system;
+};
+
+bool run_once(const Plan& plan, size_t number, const posix_spawn_file_actions_t& quiet, std::vector<Run>& round) {
   pid_t child = 0;
   const auto start = Clock::now();
   const int error =
@@ -85,7 +94,7 @@ bool run_once(const Plan& plan, size_t number, const posix_spawn_file_actions_t&
     return false;
   }
   const std::chrono::duration<double, std::micro> wall = Clock::now() - start;
-  std::printf("%zu %.1f %.0f %.0f\n", number, wall.count(), microseconds(usage.ru_utime), microseconds(usage.ru_stime));
+  round.push_back({number, wall.count(), microseconds(usage.ru_utime), microseconds(usage.ru_stime)});
   return true;
 }
 
@@ -103,10 +112,23 @@ int main(int argc, char** argv) {
     posix_spawn_file_actions_addopen(&quiet, fd, "/dev/null", O_RDWR, 0);
   }
   const size_t count = plan.environments.size();
-  for (int round = 0; round < plan.rounds; ++round) {
+  bench::CoreWatch watch;
+  const auto start = Clock::now();
+  std::chrono::nanoseconds waited{0};
+  for (int attempt = 0, good = 0; good < plan.rounds && attempt < 2 * plan.rounds; ++attempt) {
+    // All in all it waits no longer than it works.
+    const auto before = Clock::now();
+    bool alone = watch.settle(before - start - 2 * waited);
+    waited += Clock::now() - before;
+    std::vector<Run> round;
     for (size_t turn = 0; turn < count; ++turn) {
-      const size_t number = round % 2 == 0 ? turn : count - 1 - turn;
-      if (!run_once(plan, number, quiet)) return 1;
+      const size_t number = attempt % 2 == 0 ? turn : count - 1 - turn;
+      if (!run_once(plan, number, quiet, round)) return 1;
+      alone = watch.is_alone() && alone;
     }
+    for (const Run& run : round) {
+      std::printf("%zu %.1f %.0f %.0f %s\n", run.number, run.wall, run.user, run.system, alone ? "alone" : "shared");
+    }
+    good += alone;
   }
 }

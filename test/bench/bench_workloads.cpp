@@ -24,7 +24,6 @@
 // tell a preload that was not loaded from one that costs nothing.
 
 #include <dlfcn.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -40,11 +39,12 @@
 #include <thread>
 #include <vector>
 
+#include "core_watch.h"
 #include "heapster/heapster.hpp"
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
 using Nanoseconds = std::chrono::duration<double, std::nano>;
 
 void* kept(void* block) {
@@ -127,44 +127,37 @@ constexpr std::array workloads = {Workload{"pair", run_pairs}, Workload{"mixed",
 struct Span {
   Clock::time_point start;
   Clock::time_point end;
+  bool alone;
 };
 
 struct Round {
   Nanoseconds taken;
   double overlap;  // the share of it in which all threads were at work
+  bool alone;      // each had its core to itself
 };
 
 Round round_of_main_thread(const Workload& workload, uint64_t operations) {
+  static bench::CoreWatch watch;
+  const bool settled = watch.settle(std::chrono::milliseconds(20));
   const auto start = Clock::now();
   workload.run(operations);
-  return {Clock::now() - start, 1};
+  const Nanoseconds taken = Clock::now() - start;
+  return {taken, 1, watch.is_alone() && settled};
 }
 
-// The processors we may use, if there is one for each thread; else none, and the scheduler decides.
+// One processor for each thread; none if there are too few, and the scheduler decides.
 std::vector<int> processors_for(unsigned threads) {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  std::vector<int> found;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return found;
-  for (int processor = 0; processor < CPU_SETSIZE && found.size() < threads; ++processor) {
-    if (CPU_ISSET(processor, &allowed)) found.push_back(processor);
-  }
-  if (found.size() < threads) found.clear();
+  std::vector<int> found = bench::allowed_processors();
+  found.resize(found.size() < threads ? 0 : threads);
   return found;
-}
-
-void settle_on(int processor) {
-  cpu_set_t own;
-  CPU_ZERO(&own);
-  CPU_SET(processor, &own);
-  sched_setaffinity(0, sizeof own, &own);
 }
 
 Round judged(const std::vector<Span>& spans) {
   const auto start = std::ranges::minmax_element(spans, {}, &Span::start);
   const auto end = std::ranges::minmax_element(spans, {}, &Span::end);
   const Nanoseconds taken = end.max->end - start.min->start;
-  return {taken, (end.min->end - start.max->start) / taken};
+  const bool alone = std::ranges::all_of(spans, &Span::alone);
+  return {taken, (end.min->end - start.max->start) / taken, alone};
 }
 
 // Each thread warms its caches (the allocator's and the subject's) before it waits for the others.
@@ -172,16 +165,19 @@ Round round_of_threads(const Workload& workload, unsigned threads, uint64_t oper
   std::vector<Span> spans(threads);
   std::latch ready(threads);
   const std::vector<int> processors = processors_for(threads);
+  const bench::CoreWatch watch;
   {
     std::vector<std::jthread> team;
     for (unsigned thread = 0; thread < threads; ++thread) {
       team.emplace_back([&, thread] {
-        if (!processors.empty()) settle_on(processors[thread]);
+        if (!processors.empty()) bench::settle_on(processors[thread]);
         workload.run(operations / 64 + 1);
+        const bool alone_before = processors.empty() || watch.is_alone();
         ready.arrive_and_wait();
         spans[thread].start = Clock::now();
         workload.run(operations);
         spans[thread].end = Clock::now();
+        spans[thread].alone = alone_before && (processors.empty() || watch.is_alone());
       });
     }
   }
@@ -230,9 +226,10 @@ int main(int argc, char** argv) {
   const bool crowded = threads > 1 && processors_for(threads).empty();
   unsigned good = 0;
   for (unsigned attempt = 0; good < rounds && attempt < 3 * rounds; ++attempt) {
-    const auto [taken, overlap] = run_round(*workload, threads, operations);
+    const auto [taken, overlap, alone] = run_round(*workload, threads, operations);
     const bool together = crowded || overlap >= 0.75;
-    std::printf("%s %.4f\n", together ? "ns" : "apart", taken.count() / static_cast<double>(operations));
-    good += together;
+    const char* const verdict = !together ? "apart" : alone ? "ns" : "shared";
+    std::printf("%s %.4f\n", verdict, taken.count() / static_cast<double>(operations));
+    good += together && alone;
   }
 }
