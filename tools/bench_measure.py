@@ -170,8 +170,10 @@ def spawn(bench, label, rounds, environments, program):
 def measure_startup(bench):
     if not bench.wants("startup"):
         return {}
-    environments = bench.some_subjects("bare", "pass-through", "heapster")
-    if "heapster" in environments:
+    environments = bench.some_subjects("bare", "pass-through")
+    environments["a file alone"] = {"LD_PRELOAD": str(PARTS / "shim_file.so")}
+    if "heapster" in bench.subjects:
+        environments["heapster"] = bench.subjects["heapster"]
         # A new name each time, as in real life: ext4 makes a rename over an existing file wait for the disk.
         pattern = {"HEAPSTER_OUT": f"{bench.scratch}/true.%p.heap"}
         environments["heapster, snapshot"] = environments["heapster"] | pattern

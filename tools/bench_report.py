@@ -206,7 +206,8 @@ class Report:
         shown, listed = ((self.cli.get(name) or {}).get("median") for name in ("show", "list"))
         return rows + [
             ("start-up of true, added", 100, self.startup_added("heapster"), "µs",
-             f"pass-through {unit(self.startup_added('pass-through'), 'µs')}"),
+             f"pass-through {unit(self.startup_added('pass-through'), 'µs')}, "
+             f"a file alone {unit(self.startup_added('a file alone'), 'µs')}"),
             ("start-up of true, added, with a snapshot at exit", 100, self.startup_added("heapster, snapshot"), "µs",
              ""),
             ("resident memory added, 1 thread", 400, self.resident_added("heapster"), "KiB",
@@ -322,6 +323,8 @@ class Report:
                   "- **returning** (`test/bench/shim_return.c`): sees what the allocator answers, counts nothing.",
                   "- **reference** (`test/bench/shim_reference.c`): relaxed atomic adds on counters that all threads "
                   "share.",
+                  "- **a file alone** (`test/bench/shim_file.c`): what a start costs that makes, maps and removes a "
+                  "file, and does nothing else.",
                   "- **libmemusage**: glibc's own, its report thrown away.",
                   "- **heaptrack**: its preload writing to /dev/null, without its interpreter.",
                   "- **heapster**: without a snapshot at exit, unless said otherwise.",
