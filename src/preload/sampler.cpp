@@ -36,6 +36,8 @@ namespace {
 constinit decltype(next.malloc.found) real_malloc = nullptr;
 constinit decltype(next.realloc.found) real_realloc = nullptr;
 
+constexpr uint64_t kNever = ~uint64_t{0};
+
 // Timing a call asks the clock twice: where every call is sampled, one in 256 is timed.
 bool to_be_timed(uint64_t any) {
   return (sampling_mean > 4096 || any * 0x9e3779b97f4a7c15 >> 56 == 0) && may_look_at_counter();
@@ -170,18 +172,20 @@ void drop_sample(uint32_t place, const void* block) {
   stacks.give_sample(place, own);
 }
 
-// Whether the block was sampled; its sample ends.
-bool end_sample(void* block) {
+// When the block was sampled, if it was; its sample ends.
+uint64_t end_sample(void* block) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
-  if (place == kNoPlace) return false;
+  if (place == kNoPlace) return kNever;
+  const uint64_t since = stacks.sample(place).time;
   tell_free(block);
   drop_sample(place, block);
-  return true;
+  return since;
 }
 
 HEAPSTER_COLD void free_sampled(void* block) {
-  const bool sampled = end_sample(block);
-  if (!sampled || !to_be_timed(reinterpret_cast<uint64_t>(block))) return next.plain_free(block);
+  // By when it was allocated: by its address, a block that comes again and again would be timed each time or never.
+  const uint64_t since = end_sample(block);
+  if (since == kNever || !to_be_timed(since)) return next.plain_free(block);
   const uint64_t before = fine_time();
   next.plain_free(block);
   Sampling& told = stacks.sampling();

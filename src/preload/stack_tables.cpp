@@ -213,18 +213,33 @@ void keep_path(Module& module, const char* path) {
   memcpy(module.path, size > most ? path + size - most : path, size > most ? most : size);
 }
 
-// The program headers of a mapped object are in its first page, behind the ELF header.
+struct ProgramHeaders {
+  const Elf64_Phdr* first;
+  uint64_t count;
+};
+
+// They are in an object's first page, behind the ELF header. Of an object with gaps between its segments only the one
+// in question was found; the executable's are known nevertheless.
+ProgramHeaders headers_of(const dl_find_object& object) {
+  const auto* header = static_cast<const Elf64_Ehdr*>(object.dlfo_map_start);
+  if (memcmp(header->e_ident, ELFMAG, SELFMAG) == 0) {
+    const auto start = reinterpret_cast<uintptr_t>(header);
+    return {reinterpret_cast<const Elf64_Phdr*>(start + header->e_phoff), header->e_phnum};
+  }
+  if (object.dlfo_link_map->l_name[0] != '\0') return {nullptr, 0};
+  return {reinterpret_cast<const Elf64_Phdr*>(getauxval(AT_PHDR)), getauxval(AT_PHNUM)};
+}
+
 void describe_module(Module& module, const dl_find_object& object, const char* path) {
   module.start = reinterpret_cast<uint64_t>(object.dlfo_map_start);
   module.end = reinterpret_cast<uint64_t>(object.dlfo_map_end);
   module.bias = object.dlfo_link_map->l_addr;
   keep_path(module, path);
-  const auto* header = static_cast<const Elf64_Ehdr*>(object.dlfo_map_start);
-  if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return;
-  const auto* programs = reinterpret_cast<const Elf64_Phdr*>(module.start + header->e_phoff);
-  for (unsigned i = 0; i < header->e_phnum; ++i) {
-    if (programs[i].p_type != PT_NOTE) continue;
-    copy_build_id(reinterpret_cast<const char*>(module.bias + programs[i].p_vaddr), programs[i].p_memsz, module);
+  const ProgramHeaders headers = headers_of(object);
+  for (uint64_t i = 0; headers.first != nullptr && i < headers.count; ++i) {
+    const Elf64_Phdr& each = headers.first[i];
+    if (each.p_type != PT_NOTE) continue;
+    copy_build_id(reinterpret_cast<const char*>(module.bias + each.p_vaddr), each.p_memsz, module);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Blocks whose samples are hard to follow: grown, shrunk, refused, handed over, freed by a child.
+// Blocks whose samples are hard to follow: grown, shrunk, refused, handed over, freed by a child, or all at one
+// address.
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,12 @@ int reuse(int, char**) {
   return 0;
 }
 
+// One block after the other, all at one address.
+int one_address(int, char**) {
+  for (int i = 0; i < 50'000; ++i) free(keep(malloc(100)));
+  return 0;
+}
+
 // So many sampled blocks live at once that every filter has its turn, while another thread frees sampled blocks all the
 // time; then all are freed.
 int many_samples(int, char**) {
@@ -84,10 +91,7 @@ int inherited(int, char**) {
 
 }  // namespace
 
-const Entry kStacks[] = {{"reallocations", reallocations},
-                         {"reuse", reuse},
-                         {"many-samples", many_samples},
-                         {"inherited", inherited},
-                         {nullptr, nullptr}};
+const Entry kStacks[] = {{"reallocations", reallocations}, {"reuse", reuse},         {"one-address", one_address},
+                         {"many-samples", many_samples},   {"inherited", inherited}, {nullptr, nullptr}};
 
 }  // namespace scenario

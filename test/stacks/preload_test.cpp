@@ -88,6 +88,19 @@ TEST(Sampled, LifetimesStandForAllThatWereFreed) {
   EXPECT_GE(many, 1u);
 }
 
+// One in 256, wherever the blocks lie.
+TEST(Sampled, CallsAreTimedWhateverTheAddress) {
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {"one-address"}).exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  const auto& told = snapshot.stacks->sampling;
+  for (const auto* histogram : {&told.malloc_nanoseconds, &told.free_nanoseconds}) {
+    const uint64_t timed = std::accumulate(std::begin(*histogram), std::end(*histogram), uint64_t{0});
+    EXPECT_GT(timed, 50'000u / 256 / 2);
+    EXPECT_LT(timed, 50'000u / 256 * 2);
+  }
+}
+
 // A freed block that the filter did not know of would be told as live.
 TEST(Sampled, HoweverManyLiveAtOnceEachIsFollowed) {
   Sandbox sandbox;
@@ -108,6 +121,21 @@ TEST(Sampled, StacksReachMain) {
   const auto& modules = snapshot.stacks->modules;
   EXPECT_TRUE(std::any_of(modules.begin(), modules.end(),
                           [](const auto& module) { return module.path == kSubject && !module.build_id.empty(); }));
+}
+
+// Of such an executable a segment is found, not the whole, and most lie far from its first page.
+TEST(Sampled, ABuildIsKnownWithGapsBetweenItsSegments) {
+  Sandbox sandbox;
+  const std::string program = program_path("gaps");
+  ASSERT_EQ(sandbox.run_measured({program, "one-address"}, {{"HEAPSTER_STACKS", "1"}}).exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  size_t own = 0;
+  for (const auto& module : snapshot.stacks->modules) {
+    if (module.path != program) continue;
+    ++own;
+    EXPECT_FALSE(module.build_id.empty());
+  }
+  EXPECT_GE(own, 1u);
 }
 
 // What the parent sampled is nothing to its child.
