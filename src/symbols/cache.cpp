@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One file for each build, of lines
+// One file for each build, or symbol table of one, of lines
 //   ADDRESS TAB function TAB file TAB line TAB function TAB file TAB line …
 // below a first line with the version of this format. A file is replaced as a whole, so that two of us at once lose
 // nothing but work; the oldest go when all of them take more than their due.
@@ -46,7 +46,7 @@ bool parse(const std::string& text, Number& number, int base) {
 bool take_line(const std::string& line, Cache::Entries& entries) {
   const std::vector<std::string> parts = split(line);
   uint64_t address = 0;
-  if (parts.size() % 3 != 1 || parts.size() < 4 || !parse(parts[0], address, 16)) return false;
+  if (parts.size() % 3 != 1 || !parse(parts[0], address, 16)) return false;
   reader::Locations locations;
   for (size_t i = 1; i < parts.size(); i += 3) {
     reader::Location location{parts[i], parts[i + 1]};
@@ -68,8 +68,9 @@ std::string line_of(uint64_t address, const reader::Locations& locations) {
   std::to_chars(digits, digits + 16, address, 16);
   std::string line = digits;
   for (const reader::Location& location : locations)
-    line += "\t" + plain(location.function) + "\t" + plain(location.file) + "\t" + std::to_string(location.line);
-  return line + "\n";
+    for (const std::string& part : {plain(location.function), plain(location.file), std::to_string(location.line)})
+      line.append("\t").append(part);
+  return line.append("\n");
 }
 
 bool is_name(const std::string& build_id) {
@@ -85,12 +86,15 @@ std::string default_cache_directory() {
   return home != nullptr && home[0] == '/' ? std::string(home) + "/.cache/heapster" : "";
 }
 
-std::string Cache::path_of(const std::string& build_id) const { return directory_ + "/" + build_id + kEnding; }
+std::string Cache::path_of(const std::string& build_id, int table) const {
+  const std::string from = table == 0 ? std::string() : std::to_string(table).insert(0, 1, '-');
+  return directory_ + "/" + build_id + from + kEnding;
+}
 
-Cache::Entries Cache::load(const std::string& build_id) const {
+Cache::Entries Cache::load(const std::string& build_id, int table) const {
   std::error_code error;
   if (directory_.empty() || !is_name(build_id)) return {};
-  const std::string path = path_of(build_id);
+  const std::string path = path_of(build_id, table);
   const uintmax_t bytes = fs::file_size(path, error);
   if (error || bytes > kMostFileBytes) return {};
   std::ifstream file(path);
@@ -103,11 +107,11 @@ Cache::Entries Cache::load(const std::string& build_id) const {
   return entries;
 }
 
-void Cache::store(const std::string& build_id, const Entries& entries) const {
+void Cache::store(const std::string& build_id, const Entries& entries, int table) const {
   std::error_code error;
   if (directory_.empty() || !is_name(build_id)) return;
   if (fs::create_directories(directory_, error)) fs::permissions(directory_, fs::perms::owner_all, error);
-  const std::string path = path_of(build_id);
+  const std::string path = path_of(build_id, table);
   const std::string draft = path + "." + std::to_string(getpid());
   {
     std::ofstream file(draft);

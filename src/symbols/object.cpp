@@ -5,6 +5,7 @@
 
 #include "symbols/object.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -89,6 +90,8 @@ Object::Object(const reader::Module& module, const std::string& path, const Plac
   }
   if (patiently([&] { return dwfl_module_getdwarf(module_, &bias); }) != nullptr) functions_.emplace(module_);
 }
+
+int Object::symbols() const { return std::max(0, dwfl_module_getsymtab(module_)); }
 
 reader::Locations Object::at(uint64_t address) {
   reader::Locations locations = functions_ ? functions_->at(address) : reader::Locations{};

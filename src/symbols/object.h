@@ -26,6 +26,8 @@ class Object {
   bool opened() const { return module_ != nullptr; }
   // Whether there is debug information, and not symbols alone.
   bool has_lines() const { return functions_.has_value(); }
+  // How many symbols its table has.
+  int symbols() const;
 
   // The functions at an address of the file; nothing where none is known.
   reader::Locations at(uint64_t address);

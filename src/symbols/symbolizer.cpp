@@ -48,7 +48,10 @@ reader::Names Symbolizer::names(const reader::Stacks& stacks) {
 }
 
 void Symbolizer::look_up(const reader::Module& module, const Wanted& wanted, Cache::Entries& known) {
-  if (known.empty()) known = cache_.load(module.build_id);
+  if (known.empty()) {
+    known = cache_.load(module.build_id);
+    std::erase_if(known, [](const auto& entry) { return entry.second.empty(); });
+  }
   Wanted left;
   for (const uint64_t address : wanted)
     if (!known.contains(address)) left.insert(address);
@@ -61,11 +64,16 @@ void Symbolizer::look_up(const reader::Module& module, const Wanted& wanted, Cac
     if (!found.trouble.empty() && !said) troubles_.push_back(found.trouble);
     return;
   }
+  const int table = object.has_lines() ? 0 : object.symbols();
+  if (!object.has_lines() && table == 0) return;
+  Cache::Entries kept = cache_.load(module.build_id, table);
+  const size_t before = kept.size();
   for (const uint64_t address : left) {
-    reader::Locations locations = object.at(address - 1);
-    if (!locations.empty()) known[address] = std::move(locations);
+    const auto [place, fresh] = kept.try_emplace(address);
+    if (fresh) place->second = object.at(address - 1);
+    if (!place->second.empty()) known[address] = place->second;
   }
-  if (object.has_lines() && !known.empty()) cache_.store(module.build_id, known);
+  if (kept.size() > before) cache_.store(module.build_id, kept, table);
 }
 
 }  // namespace heapster::symbols

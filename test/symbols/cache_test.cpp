@@ -40,6 +40,14 @@ TEST_F(CacheTest, KeepsWhatItWasGiven) {
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_), {}), 1) << "no draft is left";
 }
 
+TEST_F(CacheTest, KeepsWhatTablesSaidApart) {
+  const Cache::Entries poor{{0x1010, {{"f", ""}}}, {0x2020, {}}};
+  cache_.store(kBuild, poor, 17);
+  EXPECT_EQ(cache_.load(kBuild, 17), poor);
+  EXPECT_TRUE(cache_.load(kBuild, 18).empty());
+  EXPECT_TRUE(cache_.load(kBuild).empty());
+}
+
 TEST_F(CacheTest, IsOfNoAccountWhereItIsDamaged) {
   cache_.store(kBuild, kEntries);
   const std::string sound = test::read_whole(file());

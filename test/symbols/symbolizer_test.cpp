@@ -193,6 +193,20 @@ TEST(Symbolizer, TheCacheDoesNotKeepPoorNames) {
   EXPECT_EQ(subject.at(Options{.places = {.sysroot = "", .directories = {debug}}, .cache = cache}, 0), kInlined);
 }
 
+// A search through a large table for each address would make the second look as slow as the first.
+TEST(Symbolizer, TheCacheTellsWhatATableSaid) {
+  const Subject subject("g++ -rdynamic");
+  const Options options{.cache = subject.place() + "/cache"};
+  const Locations name{{"shop::Basket::fill(int)", ""}};
+  EXPECT_EQ(subject.at(options, 0), name);
+  for (const auto& kept : fs::directory_iterator(options.cache))
+    must("sed -i s/Basket/Trolley/ " + kept.path().string());
+  EXPECT_EQ(subject.at(options, 0), (Locations{{"shop::Trolley::fill(int)", ""}}));
+  EXPECT_EQ(subject.at(Options{}, 0), name);
+  must("strip --strip-all " + subject.path());
+  EXPECT_EQ(subject.at(options, 0), name) << "another table";
+}
+
 TEST(Symbolizer, ProgressIsToldObjectByObject) {
   const Subject subject("g++ -g");
   std::string told;
