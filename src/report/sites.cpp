@@ -260,6 +260,19 @@ std::optional<double> median_lifetime(const StackFigures& figures) {
   return std::nullopt;
 }
 
+std::vector<Lifetimes> lifetimes(const StackFigures& figures) {
+  double total = 0;
+  for (const uint64_t count : figures.lifetimes) total += real(count);
+  std::vector<Lifetimes> classes;
+  for (uint32_t k = 0; k < kLifetimes; ++k) {
+    if (figures.lifetimes[k] == 0) continue;
+    const bool open = k + 1 == kLifetimes;
+    classes.push_back({open ? std::nullopt : std::optional(std::ldexp(kMicroseconds, 2 * static_cast<int>(k))),
+                       real(figures.lifetimes[k]) / total});
+  }
+  return classes;
+}
+
 std::optional<double> elsewhere_share(const StackFigures& figures) {
   if (figures.freed_count == 0) return std::nullopt;
   return real(figures.elsewhere_count) / real(figures.freed_count);

@@ -78,7 +78,7 @@ inline constexpr std::array kBys{
     ByInfo{By::kLive, "live", "live bytes", "bytes allocated there and not freed"},
     ByInfo{By::kAllocated, "allocated", "allocated bytes", "bytes of all blocks allocated there"},
     ByInfo{By::kCount, "count", "allocations", "blocks allocated there"},
-    ByInfo{By::kPeak, "peak", "live bytes at the peak", "live bytes when the program held most"},
+    ByInfo{By::kPeak, "peak", "live bytes near the peak", "live bytes when the program held most, or shortly before"},
     ByInfo{By::kTemporary, "temporary", "temporary blocks", "blocks freed before their thread's next allocation"},
     ByInfo{By::kGrowth, "growth", "growth", "live bytes more than in an earlier snapshot"},
 };
@@ -104,6 +104,13 @@ void sort_by(Sites& sites, By by);
 
 // Half of the blocks that were freed lived no longer, in seconds; nothing where none was freed.
 std::optional<double> median_lifetime(const reader::StackFigures& figures);
+// How long freed blocks lived: for each class that has some, in order, its upper bound in seconds, and its share of
+// them all. The last class has no bound.
+struct Lifetimes {
+  std::optional<double> below;
+  double share;
+};
+std::vector<Lifetimes> lifetimes(const reader::StackFigures& figures);
 // Of the freed blocks, the share that another thread freed; of all blocks, the share that was temporary.
 std::optional<double> elsewhere_share(const reader::StackFigures& figures);
 std::optional<double> temporary_share(const reader::StackFigures& figures);

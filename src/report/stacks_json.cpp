@@ -29,6 +29,13 @@ Json figures_json(const StackFigures& figures) {
 
 Json optional_json(const std::optional<double>& number) { return number ? Json(*number) : Json(nullptr); }
 
+Json lifetimes_json(const StackFigures& figures) {
+  Json list = Json::array();
+  for (const Lifetimes& each : lifetimes(figures))
+    list.push_back({{"below", optional_json(each.below)}, {"share", each.share}});
+  return list;
+}
+
 Json step_json(const Step& step) {
   return {{"function", step.function},
           {"file", step.file.empty() ? Json(nullptr) : Json(step.file)},
@@ -54,6 +61,7 @@ Json site_json(const Site& site, const StacksAnswer& answer) {
   json["figures"] = figures_json(site.figures);
   if (answer.by == By::kGrowth) json["before"] = figures_json(site.before);
   json["lifetime_p50"] = optional_json(median_lifetime(site.figures));
+  json["lifetimes"] = lifetimes_json(site.figures);
   json["elsewhere_share"] = optional_json(elsewhere_share(site.figures));
   json["temporary_share"] = optional_json(temporary_share(site.figures));
   json["truncated"] = site.truncated;
@@ -77,6 +85,8 @@ Json sites_json(const StacksAnswer& answer) {
   for (size_t i = 0; i < told; ++i) list.push_back(site_json(answer.sites.sites[i], answer));
   return {{"by", info_of(answer.by).name},
           {"total", estimate_json(answer.total)},
+          {"selected", estimate_json(total_of(answer.sites, answer.by))},
+          {"incomplete", answer.incomplete},
           {"sites_found", answer.sites.sites.size()},
           {"suppressed", {{"sites", answer.suppressed}, {"bytes", answer.suppressed_bytes}}},
           {"sites", list}};
@@ -104,6 +114,7 @@ Json sampling_json(const reader::Snapshot& snapshot) {
           {"stack_small", s.stack_small},
           {"damaged", stacks.damaged},
           {"total", figures_json(stacks.total())},
+          {"lifetimes", lifetimes_json(stacks.total())},
           {"malloc_latency", latency_json(s.malloc_nanoseconds, s.malloc_slowest)},
           {"free_latency", latency_json(s.free_nanoseconds, s.free_slowest)}};
 }

@@ -19,7 +19,7 @@ using reader::Snapshot;
 using reader::StackFigures;
 
 constexpr size_t kNameWidth = 120;    // templates' names have no end
-constexpr double kLeastShare = 0.01;  // of the whole, for a tree's branch to be drawn
+constexpr double kLeastShare = 0.01;  // of the whole, for a tree's branch or a class of lifetimes to be shown
 
 std::string counted(double number) { return count_text(whole(number)); }
 std::string sized(double number) { return bytes_text(whole(number)); }
@@ -33,7 +33,7 @@ std::string plural(double number, std::string_view noun) {
 std::string amount(double number, By by) { return counts_blocks(by) ? counted(number) : sized(number); }
 
 std::string ranked(double number, By by) {
-  constexpr std::string_view kWords[] = {"live",      "allocated", "allocations", "live at the peak",
+  constexpr std::string_view kWords[] = {"live",      "allocated", "allocations", "live near the peak",
                                          "temporary", "more live"};
   return fmt::format("{}{} {}", by == By::kGrowth ? "+" : "", amount(number, by), kWords[static_cast<size_t>(by)]);
 }
@@ -82,6 +82,16 @@ std::string history_line(const Site& site, By by) {
   return joined(parts);
 }
 
+// The classes of a histogram of lifetimes that have a hundredth of the blocks at least.
+std::string lifetimes_line(const StackFigures& figures) {
+  std::vector<std::string> parts;
+  for (const Lifetimes& each : lifetimes(figures)) {
+    if (each.share < kLeastShare) continue;
+    parts.push_back(share_text(each.share, 1) + (each.below ? " < " + brief_text(*each.below) : " longer"));
+  }
+  return parts.empty() ? "" : "lived: " + joined(parts);
+}
+
 void add_stack(std::vector<std::string>& lines, const Site& site, size_t depth) {
   for (size_t i = 0; i < site.steps.size(); ++i) {
     if (i == depth) {
@@ -99,6 +109,8 @@ void add_site(std::vector<std::string>& lines, const Site& site, const StacksAns
   lines.push_back("     " + figures_line(site, answer));
   const std::string history = history_line(site, answer.by);
   if (!history.empty()) lines.push_back("     " + history);
+  const std::string lived = lifetimes_line(site.figures);
+  if (!lived.empty()) lines.push_back("     " + lived);
   add_stack(lines, site, answer.depth);
 }
 
@@ -161,9 +173,13 @@ std::vector<std::string> way_to(std::vector<Step> steps, size_t depth) {
 Section sites_section(const StacksAnswer& answer) {
   Section section{.title = title_of(answer)};
   const std::vector<Site>& sites = answer.sites.sites;
-  section.remark = joined({ranked(rank(answer.total, answer.by), answer.by), sure(answer.total, answer.by),
-                           counts_blocks(answer.by) ? "" : plural(answer.total.blocks, "block"),
-                           plural(static_cast<double>(sites.size()), "stack")});
+  const Estimate chosen = total_of(answer.sites, answer.by);
+  const double all = rank(answer.total, answer.by);
+  const bool narrowed = rank(chosen, answer.by) < all * (1 - 1e-9);  // not by the order of a sum
+  section.remark = joined(
+      {ranked(rank(chosen, answer.by), answer.by) + (narrowed ? " of " + amount(all, answer.by) : std::string()),
+       sure(chosen, answer.by), counts_blocks(answer.by) ? "" : plural(chosen.blocks, "block"),
+       plural(static_cast<double>(sites.size()), "stack"), answer.incomplete ? "incomplete: tables were full" : ""});
   if (sites.empty()) section.lines.push_back("none");
   for (size_t i = 0; i < sites.size() && i < answer.limit; ++i) add_site(section.lines, sites[i], answer, i + 1);
   if (sites.size() > answer.limit)
@@ -197,11 +213,20 @@ Section sampling_section(const Snapshot& snapshot) {
                   plural(static_cast<double>(stacks.stacks.size()), "stack"),
               counted(stacks.samples.size()) + " live",
               stacks.without_stack() > 0 ? counted(stacks.without_stack()) + " without a stack" : "",
-              stacks.dropped() > 0 ? counted(stacks.dropped()) + " dropped, tables full" : "",
+              s.samples_dropped > 0 ? counted(s.samples_dropped) + " dropped, table full" : "",
+              s.stacks_dropped > 0 ? counted(s.stacks_dropped) + " without their stack, table full" : "",
+              s.modules_dropped > 0 ? counted(s.modules_dropped) + " objects dropped, table full" : "",
               stacks.damaged > 0 ? counted(stacks.damaged) + " damaged" : ""}));
   const std::string latencies = joined({latency_text("next malloc", s.malloc_nanoseconds, s.malloc_slowest),
                                         latency_text("next free", s.free_nanoseconds, s.free_slowest)});
   if (!latencies.empty()) section.lines.push_back(latencies);
+  std::vector<std::string> freed;
+  if (const auto half = median_lifetime(total)) freed.push_back("half freed within " + brief_text(*half));
+  if (const auto share = elsewhere_share(total); share && *share > 0)
+    freed.push_back(share_text(*share, 1) + " freed by another thread");
+  if (!freed.empty()) section.lines.push_back(joined(freed));
+  const std::string lived = lifetimes_line(total);
+  if (!lived.empty()) section.lines.push_back(lived);
   return section;
 }
 

@@ -23,6 +23,7 @@ struct StacksAnswer {
   size_t limit = 20;        // how many are told
   size_t depth = 12;        // functions of each that a person is shown
   bool leaks = false;       // the question is what stays live
+  bool incomplete = false;  // tables were full
   uint64_t suppressed = 0;  // sites that were left out on purpose,
   double suppressed_bytes = 0;
 };

@@ -55,6 +55,7 @@ TEST_F(CliStacks, TellsWhoHoldsTheMemory) {
   expect_says("--by allocated " + busy_, "    1. program+0x3010\n");
   expect_says("--by count -n 1 " + busy_, "… 3 more stacks");
   expect_says("--by peak --depth 1 " + busy_, "… 3 more\n");
+  expect_says(busy_, "incomplete: tables were full\n");
   expect_says("--temporary " + busy_, "737,280 temporary");
   expect_says("--tree " + busy_, "100.0 %   22.6 MiB  program+0x1040");
   expect_says("--callees " + busy_, "From the allocating function outwards");
@@ -67,6 +68,7 @@ TEST_F(CliStacks, TellsWhoHoldsTheMemory) {
 TEST_F(CliStacks, ShowAndExplainKnowOfThem) {
   const Ran shown = run_shell(HEAPSTER " show " + busy_);
   EXPECT_NE(shown.out.find("Sampled stacks  one sample in 512 KiB\n"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("  lived: 90.9 % < 4.00 µs · 9.1 % < 4.19 s\n"), std::string::npos) << shown.out;
   EXPECT_NE(run_shell(HEAPSTER " show --json " + busy_).out.find("\"mean_bytes\": 524288"), std::string::npos);
   EXPECT_NE(run_shell(HEAPSTER " show --json " + without_).out.find("\"stacks\": null"), std::string::npos);
   const Ran explained = run_shell(HEAPSTER " explain temporary_count");
@@ -74,8 +76,23 @@ TEST_F(CliStacks, ShowAndExplainKnowOfThem) {
   EXPECT_NE(explained.out.find("(deallocations, blocks, flow)"), std::string::npos) << explained.out;
 }
 
+TEST_F(CliStacks, AnExportDoesNotReplaceItsSource) {
+  const std::string before = read_whole(busy_);
+  const std::string link = run_.path() + "/link.heap";
+  std::filesystem::create_hard_link(busy_, link);
+  for (const std::string& output : {busy_, link}) {
+    const Ran ran = run_shell(HEAPSTER " export -f heap -o " + output + " " + busy_);
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_EQ(ran.err, "heapster: " + output + ": is the snapshot itself; --output has to be another file\n");
+  }
+  EXPECT_EQ(read_whole(busy_), before);
+}
+
 TEST_F(CliStacks, Filters) {
-  expect_says("--module libcache --depth 0 " + busy_, "1 stack\n");
+  expect_says("--module libcache --depth 0 " + busy_,
+              "20.0 MiB live of 22.6 MiB · ± 3.15 MiB · 5,120 blocks · 1 stack");
+  expect_says("--module libcache --format json " + busy_, "\"selected\": {\n    \"bytes\": 20971520.0");
+  expect_says("--function nobody " + busy_, "0 B live of 22.6 MiB");
   expect_says("--function 'program+0x2*' " + busy_, "    1. program+0x2010\n");
   expect_says("--thread worker " + busy_, "20.0 MiB live");
   expect_says("--thread nobody " + busy_, "none");
@@ -96,7 +113,9 @@ TEST_F(CliStacks, LeaksThatAreKnownAreLeftOut) {
   expect_says("--leaks --suppressions " + known + " " + busy_, "    1. program+0x2010\n");
   expect_says("--leaks --suppressions " + known + " " + busy_, "suppressed: 20.0 MiB in 1 stack\n");
   expect_fault("--leaks --suppressions " + busy_ + " " + busy_, "line 1 is not leak:PATTERN");
+  expect_says("--leaks --suppressions " + known + " " + busy_, "2.57 MiB live of 22.6 MiB");
   expect_fault("--leaks --suppressions " + run_.path() + "/absent " + busy_, "cannot be read");
+  expect_fault("--leaks --suppressions " + run_.path() + " " + busy_, run_.path() + ": cannot be read");
 }
 
 TEST_F(CliStacks, WrongWordsAreFaults) {
@@ -113,6 +132,8 @@ TEST_F(CliStacks, WrongWordsAreFaults) {
     expect_fault(std::string("--size '") + size + "' " + busy_, "--size");
   expect_fault("--thread worker --by peak " + busy_, "live blocks only");
   expect_fault("--format xml " + busy_, "--format");
+  expect_fault("--limit -1 " + busy_, "--limit");
+  expect_fault("--depth -1 " + busy_, "--depth");
 }
 
 TEST_F(CliStacks, NamesComeFromTheProgram) {

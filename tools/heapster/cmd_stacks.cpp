@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -23,6 +24,8 @@ namespace {
 using reader::Error;
 using reader::Result;
 using report::By;
+
+constexpr int kMost = 1'000'000'000;  // sites, or functions
 
 struct Wishes {
   std::vector<std::string> files;
@@ -47,8 +50,10 @@ void add_options(CLI::App& application, Wishes& wishes) {
   application.add_option("FILE|PID", wishes.files, "a snapshot or a process; with --growth an earlier and a later one")
       ->required();
   application.add_option("--by", wishes.by, by_help())->type_name("ORDER");
-  application.add_option("-n,--limit", wishes.answer.limit, "how many sites (default: 20)");
-  application.add_option("--depth", wishes.answer.depth, "how many functions of each (default: 12)");
+  application.add_option("-n,--limit", wishes.answer.limit, "how many sites (default: 20)")
+      ->check(CLI::Range(0, kMost));
+  application.add_option("--depth", wishes.answer.depth, "how many functions of each (default: 12)")
+      ->check(CLI::Range(0, kMost));
   application.add_flag("--leaks", wishes.leaks, "what is live, with --suppressions left out");
   application.add_option("--suppressions", wishes.suppressions, "a file of leak:PATTERN lines, for --leaks");
   application.add_flag("--temporary", wishes.temporary, "the same as --by temporary");
@@ -122,8 +127,8 @@ Result<reader::Snapshot> load_with_stacks(const std::string& argument) {
 
 Result<report::Suppressions> read_suppressions(const std::string& path) {
   std::ifstream file(path);
+  if (!file || std::filesystem::is_directory(path)) return Error{one_line(path) + ": cannot be read"};
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file) return Error{path + ": cannot be read"};
   Result<report::Suppressions> parsed = report::Suppressions::parse(text);
   return parsed ? parsed : Error{path + ": " + parsed.error().text};
 }
@@ -147,6 +152,7 @@ class Question {
     for (const reader::Snapshot& snapshot : snapshots_) names_.push_back(symbolizer_.names(*snapshot.stacks));
     report::StacksAnswer& answer = wishes_.answer;
     answer.total = report::total_of(sites({}), answer.by);
+    answer.incomplete = snapshots_.back().stacks->dropped() > 0;
     answer.sites = sites(wishes_.selection);
     report::sort_by(answer.sites, answer.by);
   }
