@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "report/formats.h"
 #include "symbol_options.h"
@@ -82,6 +84,9 @@ Outcome cmd_export(const Arguments& arguments) {
     return reader::Error{
         fmt::format("{}: no stacks in it, which {} needs; the program has to run with HEAPSTER_STACKS=512K",
                     one_line(target), format->name)};
+  std::error_code none;
+  if (std::filesystem::equivalent(target, output, none))
+    return reader::Error{one_line(output) + ": is the snapshot itself; --output has to be another file"};
   const std::string text = render(*format, *snapshot, *by, symbols);
   return output.empty() || output == "-" ? print(text) : write_file(output, text);
 }
