@@ -255,6 +255,31 @@ def measure_memory(bench):
     return found
 
 
+def measure_files(bench):
+    """program -> subject -> bytes of the file with every stack: heaptrack's as its recorder writes it, our snapshot."""
+    subjects = bench.some_subjects("heaptrack", "heapster, 1")
+    if not bench.wants("files") or len(subjects) < 2:
+        return {}
+    pairs = [PARTS / "bench_workloads", "pair", "1", str(bench.options.inner), str(bench.options.milliseconds)]
+    sizes = {}
+    for name, command in {"pair": pairs, "perl": PROGRAMS["perl"], "sqlite3": PROGRAMS["sqlite3"]}.items():
+        if not Path(command[0]).exists():
+            continue
+        progress(f"files: {name}")
+        sizes[name] = {}
+        for subject, variables in subjects.items():
+            file = bench.scratch / f"{name}.{len(sizes[name])}"
+            where = "HEAPSTER_OUT" if subject == "heapster, 1" else "DUMP_HEAPTRACK_OUTPUT"
+            run = subprocess.run(list(map(str, command)), env=bench.base | variables | {where: str(file)},
+                                 stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            if run.returncode != 0 or not file.exists():
+                bench.problem(f"files: {name}, {subject}: exit {run.returncode}, or no file")
+                return {}
+            sizes[name][subject] = file.stat().st_size
+            file.unlink()
+    return sizes
+
+
 def measure_cli(bench):
     """What a person waits for: `heapster show FILE`, and `heapster list` while one process is being measured."""
     if not bench.wants("cli") or "heapster" not in bench.subjects:
@@ -273,8 +298,8 @@ def parse_options():
     parser = argparse.ArgumentParser(prog="tools/bench.sh", description="Measures what heapster costs.")
     parser.add_argument("--quick", action="store_true", help="few rounds, about a minute: for a first look only")
     parser.add_argument("--rounds", type=int, help="processes per workload, thread count and subject (15)")
-    parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, scope, stats, startup, memory, cli, perl, "
-                        "sqlite3, cc1plus, python3: those that match")
+    parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, scope, stats, startup, "
+                        "memory, files, cli, perl, sqlite3, cc1plus, python3: those that match")
     parser.add_argument("--heapster", metavar="DIR", help="measure this build instead of making build/release; or none")
     parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md")
     parser.add_argument("--json", action="store_true", help="print best, median and targets as JSON instead of tables")
@@ -299,8 +324,8 @@ def main():
         bench = Bench(options, scratch, run_dir)
         report = bench_report.Report(
             options, load=os.getloadavg()[0], workloads=measure_workloads(bench), startup=measure_startup(bench),
-            programs=measure_programs(bench), memory=measure_memory(bench), cli=measure_cli(bench),
-            subjects=list(bench.subjects), notes=bench.notes, problems=bench.problems)
+            programs=measure_programs(bench), memory=measure_memory(bench), files=measure_files(bench),
+            cli=measure_cli(bench), subjects=list(bench.subjects), notes=bench.notes, problems=bench.problems)
     progress("")
     print(report.as_json() if options.json else report.as_text())
     if options.write_docs:

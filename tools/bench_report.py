@@ -91,7 +91,7 @@ def plural(threads):
 
 
 class Report:
-    def __init__(self, options, load, workloads, startup, programs, memory, cli, subjects, notes, problems):
+    def __init__(self, options, load, workloads, startup, programs, memory, files, cli, subjects, notes, problems):
         self.subjects, self.notes, self.problems = subjects, notes, problems
         self.machine = machine() | {"load": round(load, 2)}
         self.rounds = {"processes": options.rounds, "rounds": options.inner, "milliseconds": options.milliseconds,
@@ -104,6 +104,7 @@ class Report:
         self.programs = {name: self.compare(runs, "heapster") for name, runs in programs.items() if runs}
         self.with_stacks = {name: self.compare(runs, "heapster, 512K") for name, runs in programs.items() if runs}
         self.resident = {name: summary(values) for name, values in memory.get("resident", {}).items()}
+        self.files = files
         self.segment, self.snapshot = memory.get("segment"), memory.get("snapshot")
         self.cli = {name: summary([run[0] / 1000 for run in runs]) for name, runs in cli.items()}
 
@@ -167,6 +168,10 @@ class Report:
         figures, bare = self.resident.get(subject), self.resident.get("bare")
         return figures["median"] - bare["median"] if figures and bare else None
 
+    def file_share(self, program):
+        sizes = self.files.get(program)
+        return 100 * sizes["heapster, 1"] / sizes["heaptrack"] if sizes and sizes["heaptrack"] else None
+
     def targets(self):
         """(what, limit, measured, unit, what to know besides); a figure that was not taken is None."""
         rows = [(f"{OPERATIONS['pair']}: added, as share of what the reference adds, {plural(threads)}", limit,
@@ -203,6 +208,8 @@ class Report:
             every, theirs = self.best(("pair", threads), "heapster, 1"), self.best(("pair", threads), "heaptrack")
             rows += [(f"{OPERATIONS['pair']}: every stack, as share of heaptrack's cost, {plural(threads)}", limit,
                       None if every is None or not theirs else 100 * every / theirs, "%", "")]
+        rows += [(f"{OPERATIONS['pair']}: every stack, our file as share of heaptrack's", 1, self.file_share("pair"), "%",
+                  ", ".join(f"{name} {unit(self.file_share(name), '%')}" for name in self.files if name != "pair"))]
         shown, listed = ((self.cli.get(name) or {}).get("median") for name in ("show", "list"))
         return rows + [
             ("start-up of true, added", 100, self.startup_added("heapster"), "µs",
@@ -244,6 +251,8 @@ class Report:
         rows += [["segment on tmpfs", unit(self.segment / 1024, "KiB")]] if self.segment is not None else []
         rows += [[f"snapshot file, {name} size", unit(size / 1024, "KiB")]
                  for name, size in (self.snapshot or {}).items()]
+        rows += [[f"file with every stack, {name}, {subject}", unit(size / 1024, "KiB", 0)]
+                 for name, sizes in self.files.items() for subject, size in sizes.items()]
         rows += [[f"heapster {name}, best / median", both(figures) + " ms"] for name, figures in self.cli.items()]
         return rows
 
@@ -292,6 +301,7 @@ class Report:
                           for (name, threads), figures in self.workloads.items()],
             "startup_us": self.startup, "programs": self.programs, "programs_with_stacks": self.with_stacks,
             "resident_kib": self.resident,
+            "file_bytes": self.files,
             "segment_bytes": self.segment, "snapshot_bytes": self.snapshot, "cli_ms": self.cli,
             "targets": [{"target": what, "limit": limit, "measured": figure, "unit": name,
                          "met": None if figure is None else figure <= limit}
@@ -326,7 +336,8 @@ class Report:
                   "- **a file alone** (`test/bench/shim_file.c`): what a start costs that makes, maps and removes a "
                   "file, and does nothing else.",
                   "- **libmemusage**: glibc's own, its report thrown away.",
-                  "- **heaptrack**: its preload writing to /dev/null, without its interpreter.",
+                  "- **heaptrack**: its preload writing to /dev/null, without its interpreter; the sizes of its files "
+                  "are those of what it writes, which heaptrack's script then interprets and compresses.",
                   "- **heapster**: without a snapshot at exit, unless said otherwise.",
                   "- **jemalloc** and **jemalloc, profiler**: that allocator, and the same with its own sampling of one "
                   "block in 512 KiB, for comparison with heapster, 512K. **jemalloc, heapster**: heapster over it.",
