@@ -7,6 +7,7 @@
 #include <elf.h>
 
 #include <cstddef>
+#include <cstdint>
 
 #include "preload/libc.h"
 
@@ -30,6 +31,15 @@ void copy_build_id(const char* at, size_t size, Place& place) {
     }
     at += whole;
     size -= whole;
+  }
+}
+
+// The same, from the program headers of an object that is mapped this far from its own addresses.
+template <typename Place>
+void find_build_id(const Elf64_Phdr* headers, uint64_t count, uintptr_t bias, Place& place) {
+  for (uint64_t i = 0; i < count && place.build_id_bytes == 0; ++i) {
+    if (headers[i].p_type != PT_NOTE) continue;
+    copy_build_id(reinterpret_cast<const char*>(bias + headers[i].p_vaddr), headers[i].p_memsz, place);
   }
 }
 

@@ -34,11 +34,7 @@ void read_build_id(Identity& identity) {
   for (unsigned long i = 0; i < count; ++i) {
     if (headers[i].p_type == PT_PHDR) base = reinterpret_cast<uintptr_t>(headers) - headers[i].p_vaddr;
   }
-  for (unsigned long i = 0; i < count; ++i) {
-    if (headers[i].p_type == PT_NOTE && identity.build_id_bytes == 0) {
-      copy_build_id(reinterpret_cast<const char*>(base + headers[i].p_vaddr), headers[i].p_memsz, identity);
-    }
-  }
+  find_build_id(headers, count, base, identity);
 }
 
 uint64_t in_nanoseconds(const timeval& time) {

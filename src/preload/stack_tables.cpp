@@ -236,11 +236,7 @@ void describe_module(Module& module, const dl_find_object& object, const char* p
   module.bias = object.dlfo_link_map->l_addr;
   keep_path(module, path);
   const ProgramHeaders headers = headers_of(object);
-  for (uint64_t i = 0; headers.first != nullptr && i < headers.count; ++i) {
-    const Elf64_Phdr& each = headers.first[i];
-    if (each.p_type != PT_NOTE) continue;
-    copy_build_id(reinterpret_cast<const char*>(module.bias + each.p_vaddr), each.p_memsz, module);
-  }
+  if (headers.first != nullptr) find_build_id(headers.first, headers.count, module.bias, module);
 }
 
 bool same_module(const Module& a, const Module& b) {

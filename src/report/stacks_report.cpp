@@ -66,6 +66,15 @@ std::string figures_line(const Site& site, const StacksAnswer& answer) {
                  found.uncertain() ? (found.samples < 4 ? "uncertain: few samples" : "uncertain") : ""});
 }
 
+// How long freed blocks lived, and who freed them.
+std::string freed_text(const StackFigures& figures) {
+  std::vector<std::string> parts;
+  if (const auto half = median_lifetime(figures)) parts.push_back("half freed within " + brief_text(*half));
+  if (const auto share = elsewhere_share(figures); share && *share > 0)
+    parts.push_back(share_text(*share, 1) + " freed by another thread");
+  return joined(parts);
+}
+
 std::string history_line(const Site& site, By by) {
   const StackFigures& f = site.figures;
   std::vector<std::string> parts;
@@ -75,9 +84,7 @@ std::string history_line(const Site& site, By by) {
   if (by != By::kAllocated && f.freed_count > 0)
     parts.push_back(fmt::format("{} allocated in {}", sized(f.alloc_bytes),
                                 plural(static_cast<double>(blocks_of(f.alloc_count)), "block")));
-  if (const auto half = median_lifetime(f)) parts.push_back("half freed within " + brief_text(*half));
-  if (const auto share = elsewhere_share(f); share && *share > 0)
-    parts.push_back(share_text(*share, 1) + " freed by another thread");
+  parts.push_back(freed_text(f));
   if (const auto share = temporary_share(f); share && *share > 0) parts.push_back(share_text(*share, 1) + " temporary");
   return joined(parts);
 }
@@ -107,10 +114,8 @@ void add_site(std::vector<std::string>& lines, const Site& site, const StacksAns
   const Step* who = culprit(site);
   lines.push_back(fmt::format("{:>3}. {}", number, who != nullptr ? step_text(*who) : "(no stack was taken)"));
   lines.push_back("     " + figures_line(site, answer));
-  const std::string history = history_line(site, answer.by);
-  if (!history.empty()) lines.push_back("     " + history);
-  const std::string lived = lifetimes_line(site.figures);
-  if (!lived.empty()) lines.push_back("     " + lived);
+  for (const std::string& line : {history_line(site, answer.by), lifetimes_line(site.figures)})
+    if (!line.empty()) lines.push_back("     " + line);
   add_stack(lines, site, answer.depth);
 }
 
@@ -219,14 +224,8 @@ Section sampling_section(const Snapshot& snapshot) {
               stacks.damaged > 0 ? counted(stacks.damaged) + " damaged" : ""}));
   const std::string latencies = joined({latency_text("next malloc", s.malloc_nanoseconds, s.malloc_slowest),
                                         latency_text("next free", s.free_nanoseconds, s.free_slowest)});
-  if (!latencies.empty()) section.lines.push_back(latencies);
-  std::vector<std::string> freed;
-  if (const auto half = median_lifetime(total)) freed.push_back("half freed within " + brief_text(*half));
-  if (const auto share = elsewhere_share(total); share && *share > 0)
-    freed.push_back(share_text(*share, 1) + " freed by another thread");
-  if (!freed.empty()) section.lines.push_back(joined(freed));
-  const std::string lived = lifetimes_line(total);
-  if (!lived.empty()) section.lines.push_back(lived);
+  for (const std::string& line : {latencies, freed_text(total), lifetimes_line(total)})
+    if (!line.empty()) section.lines.push_back(line);
   return section;
 }
 
