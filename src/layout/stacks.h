@@ -30,12 +30,8 @@ inline constexpr uint64_t kWholeBlock = 256;  // estimated counts are kept in 25
 
 // One page of figures about the sampling itself.
 struct Sampling {
-  uint64_t mean_bytes;       // between samples; 1: every allocation
-  uint64_t stacks_dropped;   // samples whose stack found no room
-  uint64_t samples_dropped;  // live blocks that found no room, and are in no stack's figures
-  uint64_t stack_unknown;    // samples without a stack: on a stack of the program's own, a handler's, a fibre's
-  uint64_t stack_small;      // or on one with little left
-  uint64_t modules_dropped;
+#define HEAPSTER_SAMPLING_FIGURE(name, ...) uint64_t name;
+#include "layout/sampling.def"
   uint64_t malloc_nanoseconds[kLatencies];  // how long some calls of the next allocator took
   uint64_t free_nanoseconds[kLatencies];
   uint64_t malloc_slowest;  // nanoseconds

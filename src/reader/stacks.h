@@ -81,16 +81,23 @@ struct Stacks {
   uint64_t without_stack() const { return sampling.stack_unknown + sampling.stack_small; }
 };
 
-// One figure of stacks.def, for those who list them.
-struct StackFigureInfo {
+// One figure of stacks.def, or of sampling.def, for those who list them.
+template <typename Figures>
+struct FigureInfo {
   const char* name;
   const char* unit;
   const char* help;
-  uint64_t StackFigures::*value;
+  uint64_t Figures::*value;
 };
+using StackFigureInfo = FigureInfo<StackFigures>;
+using SamplingFigureInfo = FigureInfo<Sampling>;
 inline constexpr auto kStackFigures = std::to_array<StackFigureInfo>({
 #define HEAPSTER_STACK_FIGURE(name, unit, help) {#name, #unit, help, &StackFigures::name},
 #include "layout/stacks.def"
+});
+inline constexpr auto kSamplingFigures = std::to_array<SamplingFigureInfo>({
+#define HEAPSTER_SAMPLING_FIGURE(name, unit, help) {#name, #unit, help, &Sampling::name},
+#include "layout/sampling.def"
 });
 
 }  // namespace heapster::reader

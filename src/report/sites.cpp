@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "report/pattern.h"
 #include "report/units.h"
@@ -55,13 +56,16 @@ bool selected(const std::vector<Step>& steps, const Selection& selection) {
   return any(selection.function, &Step::function) && any(selection.module, &Step::module);
 }
 
-// A thread that has ended has left no name: its slot may be another's by now.
-bool of_thread(const Sample& sample, const Snapshot& snapshot, const std::string& wanted) {
-  if (wanted.empty()) return true;
-  return std::any_of(snapshot.threads.begin(), snapshot.threads.end(), [&](const reader::Thread& thread) {
-    return thread.slot == sample.slot && thread.generation == sample.generation &&
-           (matches(wanted, thread.name) || wanted == std::to_string(thread.tid));
+// Whose a block is; null where that thread has ended and another has its slot: it has left no name.
+const reader::Thread* thread_of(const Sample& sample, const Snapshot& snapshot) {
+  const auto found = std::find_if(snapshot.threads.begin(), snapshot.threads.end(), [&](const reader::Thread& thread) {
+    return thread.slot == sample.slot && thread.generation == sample.generation;
   });
+  return found == snapshot.threads.end() ? nullptr : &*found;
+}
+
+bool is_wanted(const reader::Thread& thread, const std::string& wanted) {
+  return matches(wanted, thread.name) || wanted == std::to_string(thread.tid);
 }
 
 bool in_scope(uint32_t number, const Snapshot& snapshot, const std::string& wanted) {
@@ -70,9 +74,8 @@ bool in_scope(uint32_t number, const Snapshot& snapshot, const std::string& want
          });
 }
 
-bool selected(const Sample& sample, const Snapshot& snapshot, const Selection& selection) {
-  return of_thread(sample, snapshot, selection.thread) && sample.bytes >= selection.least_size.value_or(0) &&
-         sample.bytes <= selection.most_size.value_or(UINT64_MAX);
+bool selected(const Sample& sample, const Selection& selection) {
+  return sample.bytes >= selection.least_size.value_or(0) && sample.bytes <= selection.most_size.value_or(UINT64_MAX);
 }
 
 // As if nothing else had been allocated there.
@@ -130,32 +133,6 @@ Estimate growth(const Site& site, uint64_t mean_bytes) {
   return change;
 }
 
-// Without what it returns, which templates' names begin with: from the last space before the arguments that is outside
-// of brackets. The whole name where that makes no sense: of operators, which have brackets and spaces of their own.
-std::string_view without_result(std::string_view function) {
-  int depth = 0;
-  bool in_name = false;
-  for (size_t i = function.size(); i-- > 0;) {
-    const char c = function[i];
-    if (c == ')' || c == '>') ++depth;
-    if (c == '(' || c == '<') --depth;
-    if (depth < 0) return function;
-    if (c == ' ' && depth == 0 && in_name)
-      return function.substr(0, i).ends_with("operator") ? function : function.substr(i + 1);
-    in_name = in_name || (depth == 0 && c == '(');
-  }
-  return function;
-}
-
-bool is_way_to_allocator(const Step& step) {
-  constexpr std::string_view kWays[] = {
-      "operator new", "std::",    "__gnu_cxx::",  "alloc::",  "<alloc::", "__rust_", "__rdl_",         "malloc",
-      "calloc",       "realloc",  "reallocarray", "strdup",   "__strdup", "strndup", "asprintf",       "g_malloc",
-      "g_realloc",    "g_slice_", "xmalloc",      "xrealloc", "xcalloc",  "PyMem_",  "PyObject_Malloc"};
-  const std::string_view name = without_result(step.function);
-  return std::any_of(std::begin(kWays), std::end(kWays), [&](std::string_view way) { return name.starts_with(way); });
-}
-
 }  // namespace
 
 const ByInfo& info_of(By by) { return kBys[static_cast<size_t>(by)]; }
@@ -176,6 +153,7 @@ std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& sta
 Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Selection& selection) {
   const reader::Stacks& stacks = *snapshot.stacks;
   Gathering gathering;
+  StackFigures of_ended;
   std::vector<std::vector<Step>> steps(stacks.stacks.size());
   for (size_t i = 0; i < steps.size(); ++i) {
     steps[i] = steps_of(stacks.stacks[i], stacks, names);
@@ -190,17 +168,21 @@ Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Sel
     if (sample.stack && !selection.live_only()) continue;
     if (!in_scope(sample.stack ? stacks.stacks[*sample.stack].scope : 0, snapshot, selection.scope)) continue;
     const std::vector<Step>& taken = sample.stack ? steps[*sample.stack] : std::vector<Step>();
-    if (selected(taken, selection) && selected(sample, snapshot, selection))
+    if (!selected(taken, selection) || !selected(sample, selection)) continue;
+    const reader::Thread* thread = selection.thread.empty() ? nullptr : thread_of(sample, snapshot);
+    if (selection.thread.empty() || (thread != nullptr && is_wanted(*thread, selection.thread)))
       add_live(gathering.at(taken).figures, sample);
+    else if (thread == nullptr)
+      add_live(of_ended, sample);
   }
-  return {gathering.take(), stacks.sampling.mean_bytes};
+  return {gathering.take(), stacks.sampling.mean_bytes, of_ended};
 }
 
 Sites compare(const Sites& before, const Sites& after, bool same_process) {
   Gathering gathering;
   for (const Site& site : after.sites) gathering.at(site.steps) = site;
   for (const Site& site : before.sites) gathering.at(site.steps).before = site.figures;
-  Sites sites{gathering.take(), std::max(before.mean_bytes, after.mean_bytes)};
+  Sites sites{gathering.take(), std::max(before.mean_bytes, after.mean_bytes), after.of_ended};
   for (Site& site : sites.sites) site.continued = same_process;
   return sites;
 }
@@ -283,27 +265,31 @@ std::optional<double> temporary_share(const StackFigures& figures) {
   return real(figures.temporary_count) / real(figures.alloc_count);
 }
 
-const Step* culprit(const Site& site) {
-  for (const Step& step : site.steps)
-    if (!is_way_to_allocator(step)) return &step;
-  return site.steps.empty() ? nullptr : &site.steps.front();
-}
+uint64_t Latencies::calls() const { return std::accumulate(std::begin(histogram_), std::end(histogram_), uint64_t{0}); }
 
-std::optional<double> latency(const uint64_t (&histogram)[kLatencies], uint64_t slowest, double q) {
-  double total = 0;
-  for (const uint64_t count : histogram) total += real(count);
+double Latencies::slowest() const { return real(slowest_) * kNanoseconds; }
+
+std::optional<double> Latencies::quantile(double q) const {
+  const double total = real(calls());
   if (total == 0) return std::nullopt;
   const double wanted = std::clamp(std::ceil(q * total), 1.0, total);
   double below = 0;
   for (uint32_t k = 0; k < kLatencies; ++k) {
-    const double here = real(histogram[k]);
+    const double here = real(histogram_[k]);
     const double low = k == 0 ? 0 : std::ldexp(1.0, static_cast<int>(k));
     const double high = std::ldexp(1.0, static_cast<int>(k) + 1);
     if (here > 0 && wanted <= below + here)
-      return std::min(low + (high - low) * (wanted - below) / here, real(slowest)) * kNanoseconds;
+      return std::min((low + (high - low) * (wanted - below) / here) * kNanoseconds, slowest());
     below += here;
   }
   return std::nullopt;
+}
+
+std::vector<Latencies::Class> Latencies::classes() const {
+  std::vector<Class> classes;
+  for (uint32_t k = 0; k < kLatencies; ++k)
+    if (histogram_[k] != 0) classes.push_back({std::ldexp(kNanoseconds, static_cast<int>(k) + 1), histogram_[k]});
+  return classes;
 }
 
 }  // namespace heapster::report

@@ -42,7 +42,8 @@ struct Site {
 // The sites of a file, told apart by what tells whether two stacks read the same.
 struct Sites {
   std::vector<Site> sites = {};
-  uint64_t mean_bytes = 1;  // between samples
+  uint64_t mean_bytes = 1;        // between samples
+  reader::StackFigures of_ended;  // where a thread is chosen: live blocks of threads that left no name
 };
 
 // Which sites, and which of their live blocks.
@@ -118,10 +119,25 @@ std::optional<double> temporary_share(const reader::StackFigures& figures);
 // Blocks of a figure that is kept in 256ths.
 int64_t blocks_of(uint64_t in_256ths);
 
-// The first function of a stack that is neither a way to the allocator nor the library's own: who is to be asked.
-const Step* culprit(const Site& site);
+// How long some calls of the next allocator took.
+class Latencies {
+ public:
+  Latencies(const uint64_t (&histogram)[kLatencies], uint64_t slowest) : histogram_(histogram), slowest_(slowest) {}
 
-// A quantile of a histogram of nanoseconds, in seconds and not above the slowest; nothing where it is empty.
-std::optional<double> latency(const uint64_t (&histogram)[kLatencies], uint64_t slowest, double q);
+  uint64_t calls() const;  // that were timed
+  double slowest() const;  // seconds
+  // Not above the slowest, in seconds; nothing where no call was timed.
+  std::optional<double> quantile(double q) const;
+  // For each class that has some, in order, its upper bound in seconds, and its calls.
+  struct Class {
+    double below;
+    uint64_t calls;
+  };
+  std::vector<Class> classes() const;
+
+ private:
+  const uint64_t (&histogram_)[kLatencies];
+  uint64_t slowest_;
+};
 
 }  // namespace heapster::report

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "report/culprit.h"
 #include "report/stacks_report.h"
 
 namespace heapster::report {
@@ -70,11 +71,16 @@ Json site_json(const Site& site, const StacksAnswer& answer) {
   return json;
 }
 
-Json latency_json(const uint64_t (&histogram)[kLatencies], uint64_t slowest) {
-  if (!latency(histogram, slowest, 0.5)) return nullptr;
-  return {{"p50", optional_json(latency(histogram, slowest, 0.5))},
-          {"p99", optional_json(latency(histogram, slowest, 0.99))},
-          {"max", static_cast<double>(slowest) * 1e-9}};
+Json latency_json(const Latencies& latencies) {
+  if (latencies.calls() == 0) return nullptr;
+  Json classes = Json::array();
+  for (const Latencies::Class& each : latencies.classes())
+    classes.push_back({{"below", each.below}, {"calls", each.calls}});
+  return {{"p50", optional_json(latencies.quantile(0.5))},
+          {"p99", optional_json(latencies.quantile(0.99))},
+          {"max", latencies.slowest()},
+          {"calls", latencies.calls()},
+          {"classes", classes}};
 }
 
 }  // namespace
@@ -88,6 +94,7 @@ Json sites_json(const StacksAnswer& answer) {
           {"selected", estimate_json(total_of(answer.sites, answer.by))},
           {"incomplete", answer.incomplete},
           {"sites_found", answer.sites.sites.size()},
+          {"ended_threads", {{"live_bytes", answer.sites.of_ended.live_bytes()}}},
           {"suppressed", {{"sites", answer.suppressed}, {"bytes", answer.suppressed_bytes}}},
           {"sites", list}};
 }
@@ -104,19 +111,16 @@ Json sampling_json(const reader::Snapshot& snapshot) {
   if (!snapshot.stacks) return nullptr;
   const reader::Stacks& stacks = *snapshot.stacks;
   const Sampling& s = stacks.sampling;
-  return {{"mean_bytes", s.mean_bytes},
-          {"stacks", stacks.stacks.size()},
-          {"modules", stacks.modules.size()},
-          {"stacks_dropped", s.stacks_dropped},
-          {"samples_dropped", s.samples_dropped},
-          {"modules_dropped", s.modules_dropped},
-          {"stack_unknown", s.stack_unknown},
-          {"stack_small", s.stack_small},
-          {"damaged", stacks.damaged},
-          {"total", figures_json(stacks.total())},
-          {"lifetimes", lifetimes_json(stacks.total())},
-          {"malloc_latency", latency_json(s.malloc_nanoseconds, s.malloc_slowest)},
-          {"free_latency", latency_json(s.free_nanoseconds, s.free_slowest)}};
+  Json json = Json::object();
+  for (const reader::SamplingFigureInfo& figure : reader::kSamplingFigures) json[figure.name] = s.*figure.value;
+  json["stacks"] = stacks.stacks.size();
+  json["modules"] = stacks.modules.size();
+  json["damaged"] = stacks.damaged;
+  json["total"] = figures_json(stacks.total());
+  json["lifetimes"] = lifetimes_json(stacks.total());
+  json["malloc_latency"] = latency_json({s.malloc_nanoseconds, s.malloc_slowest});
+  json["free_latency"] = latency_json({s.free_nanoseconds, s.free_slowest});
+  return json;
 }
 
 std::string help_of(const reader::StackFigureInfo& figure) {

@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include "report/culprit.h"
 #include "report/units.h"
 
 namespace heapster::report {
@@ -142,11 +143,11 @@ void draw(std::vector<std::string>& lines, const Node& node, double all, By by, 
     lines.push_back(fmt::format("{:>8}  {:>9}  {}… {} more", share_text(rest, all), amount(rest, by), indent, hidden));
 }
 
-std::string latency_text(std::string_view name, const uint64_t (&histogram)[kLatencies], uint64_t slowest) {
-  const auto half = latency(histogram, slowest, 0.5), most = latency(histogram, slowest, 0.99);
+std::string latency_text(std::string_view name, const Latencies& latencies) {
+  const auto half = latencies.quantile(0.5), most = latencies.quantile(0.99);
   if (!half || !most) return "";
-  return fmt::format("{} p50 {}, p99 {}, max {}", name, brief_text(*half), brief_text(*most),
-                     brief_text(static_cast<double>(slowest) * 1e-9));
+  return fmt::format("{} p50 {}, p99 {}, max {} of {}", name, brief_text(*half), brief_text(*most),
+                     brief_text(latencies.slowest()), plural(static_cast<double>(latencies.calls()), "call"));
 }
 
 }  // namespace
@@ -191,6 +192,9 @@ Section sites_section(const StacksAnswer& answer) {
     section.lines.push_back("… " + plural(static_cast<double>(sites.size() - answer.limit), "more stack"));
   if (answer.leaks && !sites.empty())
     section.lines.push_back("live is not lost for certain: heapster does not look for pointers to it");
+  if (answer.sites.of_ended.samples > 0)
+    section.lines.push_back("left out: " + sized(answer.sites.of_ended.live_bytes()) +
+                            " live of threads that have ended and left no name");
   if (answer.suppressed > 0)
     section.lines.push_back(fmt::format("suppressed: {} in {}", sized(answer.suppressed_bytes),
                                         plural(static_cast<double>(answer.suppressed), "stack")));
@@ -222,8 +226,8 @@ Section sampling_section(const Snapshot& snapshot) {
               s.stacks_dropped > 0 ? counted(s.stacks_dropped) + " without their stack, table full" : "",
               s.modules_dropped > 0 ? counted(s.modules_dropped) + " objects dropped, table full" : "",
               stacks.damaged > 0 ? counted(stacks.damaged) + " damaged" : ""}));
-  const std::string latencies = joined({latency_text("next malloc", s.malloc_nanoseconds, s.malloc_slowest),
-                                        latency_text("next free", s.free_nanoseconds, s.free_slowest)});
+  const std::string latencies = joined({latency_text("next malloc", {s.malloc_nanoseconds, s.malloc_slowest}),
+                                        latency_text("next free", {s.free_nanoseconds, s.free_slowest})});
   for (const std::string& line : {latencies, freed_text(total), lifetimes_line(total)})
     if (!line.empty()) section.lines.push_back(line);
   return section;

@@ -74,6 +74,28 @@ TEST_F(CliStacks, ShowAndExplainKnowOfThem) {
   const Ran explained = run_shell(HEAPSTER " explain temporary_count");
   EXPECT_NE(explained.out.find("(stacks, blocks)"), std::string::npos) << explained.out;
   EXPECT_NE(explained.out.find("(deallocations, blocks, flow)"), std::string::npos) << explained.out;
+  EXPECT_NE(run_shell(HEAPSTER " explain samples_dropped").out.find("(sampling, blocks)"), std::string::npos);
+}
+
+TEST_F(CliStacks, GrowthIsFromTheEarlierToTheLater) {
+  Segment segment = busy_segment();
+  segment.header().ending.time += 1'000'000'000;
+  const std::string later = run_.write("later.heap", busy_stacks().behind(segment));
+  expect_says("--growth " + busy_ + " " + later, "none");
+  expect_fault("--growth " + later + " " + busy_, later + ": is the later one of these snapshots");
+  std::string bytes = busy_stacks().behind(segment);
+  const std::string name = "/usr/bin/program";
+  bytes.replace(bytes.find(name), name.size(), "/usr/bin/another");
+  const Ran ran = stacks("--growth " + busy_ + " " + run_.write("another.heap", bytes));
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.err, "heapster: these are different programs: program and another\n");
+}
+
+TEST_F(CliStacks, AnExportTellsThatTablesWereFull) {
+  const Ran ran = run_shell(HEAPSTER " export -f folded " + busy_);
+  EXPECT_NE(ran.err.find("heapster: tables were full: 2 sampled blocks and 0 stacks are missing\n"), std::string::npos)
+      << ran.err;
+  EXPECT_NE(ran.out, "");
 }
 
 TEST_F(CliStacks, AnExportDoesNotReplaceItsSource) {
@@ -96,6 +118,7 @@ TEST_F(CliStacks, Filters) {
   expect_says("--function 'program+0x2*' " + busy_, "    1. program+0x2010\n");
   expect_says("--thread worker " + busy_, "20.0 MiB live");
   expect_says("--thread nobody " + busy_, "none");
+  expect_says("--thread worker --format json " + busy_, "\"ended_threads\": {\n    \"live_bytes\": 0\n");
   expect_says("--size 1M " + busy_, "    1. program+0x2010\n");
   expect_says("--size 4K:4K --format json " + busy_, "\"sites_found\": 1");
 }

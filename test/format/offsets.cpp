@@ -112,12 +112,8 @@ int main() {
 #define HEAPSTER_ARENA_FIGURE(name, ...) FIELD("Arena", heapster_arena, name);
 #include "heapster/arenas.def"
 #define SAMPLING(name) FIELD("Sampling", Sampling, name)
-  SAMPLING(mean_bytes);
-  SAMPLING(stacks_dropped);
-  SAMPLING(samples_dropped);
-  SAMPLING(stack_unknown);
-  SAMPLING(stack_small);
-  SAMPLING(modules_dropped);
+#define HEAPSTER_SAMPLING_FIGURE(name, ...) SAMPLING(name);
+#include "layout/sampling.def"
   SAMPLING(malloc_nanoseconds);
   SAMPLING(free_nanoseconds);
   SAMPLING(malloc_slowest);

@@ -10,6 +10,7 @@
 
 #include "program.h"
 #include "reader/load.h"
+#include "report/culprit.h"
 #include "report/pattern.h"
 #include "report/stacks_report.h"
 #include "report/suppressions.h"
@@ -129,6 +130,18 @@ TEST(Sites, TheCulpritIsNotTheStandardLibraryWhateverItReturns) {
     EXPECT_EQ(found({"malloc", name, "main"}), name);
 }
 
+TEST(Sites, TheCulpritIsNoProgramsOwnAllocatorAndNoNamelessPartOfOne) {
+  const auto found = [](std::vector<Step> steps) { return culprit({.steps = std::move(steps)})->function; };
+  const Step nameless{.function = "lib.so+0x10", .known = false};
+  EXPECT_EQ(found({{.function = "Perl_safesysmalloc"}, {.function = "Perl_sv_grow"}}), "Perl_sv_grow");
+  EXPECT_EQ(found({nameless, {.function = "sqlite3Malloc"}, {.function = "insert"}}), "insert");
+  EXPECT_EQ(found({nameless, {.function = "insert"}}), "lib.so+0x10");
+  EXPECT_EQ(found({nameless, {.function = "std::function<void ()>::operator()() const"}, {.function = "main"}}),
+            "lib.so+0x10")
+      << "a library calls who gave it something to call";
+  EXPECT_EQ(found({nameless, {.function = "malloc"}}), "lib.so+0x10") << "somebody has to be asked";
+}
+
 TEST(Sites, StacksThatReadTheSameAreOne) {
   StackTables tables(1);
   const uint16_t module = tables.add_module("/bin/p", 0x1000, 0x9000, 0, 1);
@@ -163,8 +176,11 @@ TEST(Sites, LiveBlocksAreSelectedByThreadAndSize) {
   EXPECT_EQ(first({.least_size = 4096, .most_size = 4096}).size(), 1u);
   EXPECT_EQ(first({.least_size = 4096}).size(), 3u);
   tables.samples[0].generation = 2;  // of a thread that has ended, or not begun
-  EXPECT_EQ(answer_of(loaded(tables), By::kLive, {.thread = "worker"}).sites.sites.at(0).figures.live_bytes(),
-            39u * 128 * 4096);
+  const StacksAnswer answer = answer_of(loaded(tables), By::kLive, {.thread = "worker"});
+  EXPECT_EQ(answer.sites.sites.at(0).figures.live_bytes(), 39u * 128 * 4096);
+  const Section section = sites_section(answer);
+  EXPECT_EQ(section.lines.back(), "left out: 512 KiB live of threads that have ended and left no name");
+  EXPECT_EQ(answer_of(loaded(tables), By::kLive).sites.of_ended.samples, 0u) << "nothing is left out";
 }
 
 TEST(Sites, BlocksWithoutAStackAreASiteOfTheirOwn) {
@@ -218,10 +234,16 @@ TEST(Sites, LifetimesHaveAMedian) {
 
 TEST(Sites, LatenciesAreInterpolatedUpToTheSlowest) {
   uint64_t histogram[kLatencies] = {};
-  EXPECT_EQ(latency(histogram, 100, 0.5), std::nullopt);
+  EXPECT_EQ(Latencies(histogram, 100).quantile(0.5), std::nullopt);
   histogram[4] = 100;  // from 16 to 32 ns
-  EXPECT_DOUBLE_EQ(*latency(histogram, 100, 0.5), 24e-9);
-  EXPECT_DOUBLE_EQ(*latency(histogram, 20, 0.99), 20e-9);
+  EXPECT_DOUBLE_EQ(*Latencies(histogram, 100).quantile(0.5), 24e-9);
+  EXPECT_DOUBLE_EQ(*Latencies(histogram, 20).quantile(0.99), 20e-9);
+  histogram[6] = 1;
+  const Latencies latencies(histogram, 100);
+  EXPECT_EQ(latencies.calls(), 101u);
+  ASSERT_EQ(latencies.classes().size(), 2u);
+  EXPECT_DOUBLE_EQ(latencies.classes()[1].below, 128e-9);
+  EXPECT_EQ(latencies.classes()[1].calls, 1u);
 }
 
 TEST(Pattern, IsAPartOrAnchored) {

@@ -77,6 +77,13 @@ TEST_F(HeapsterRun, SamplesStacks) {
   }
 }
 
+TEST_F(HeapsterRun, TellsHowASizeOfStacksIsGiven) {
+  const Ended ended = run({"--stacks"}, {"64K", "true"});
+  EXPECT_EQ(ended.exit_code, 2);
+  EXPECT_THAT(ended.err, HasSubstr("64K: no such program (a size is given by --stacks=64K)"));
+  EXPECT_THAT(run({"--help"}, {}).out, HasSubstr("--stacks[=SIZE]"));
+}
+
 TEST_F(HeapsterRun, ExitsWithTheProgramsStatus) {
   EXPECT_EQ(run({"-q"}, {kSubject, "return"}).exit_code, 7);
   EXPECT_EQ(run({"-q"}, {kSubject, "terminate"}).exit_code, 128 + SIGTERM);

@@ -36,6 +36,8 @@ std::vector<Entry> all_entries() {
   for (const reader::StackFigureInfo& row : reader::kStackFigures)
     entries.push_back({"stacks", row.name, std::string_view(row.unit).starts_with("bytes") ? "bytes" : "blocks",
                        report::help_of(row)});
+  for (const reader::SamplingFigureInfo& row : reader::kSamplingFigures)
+    entries.push_back({"sampling", row.name, row.unit, row.help});
   for (const VariableInfo& row : kVariables)
     entries.push_back({"variables", std::string(row.variable),
                        row.preset.empty() ? "unset by default" : fmt::format("default {}", row.preset),

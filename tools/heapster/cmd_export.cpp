@@ -55,6 +55,9 @@ std::string render(const report::Format& format, const reader::Snapshot& snapsho
   if (!snapshot.stacks || format.stacks == report::StackUse::kNone) return format.render({snapshot, nullptr, by});
   ProgressSymbolizer symbolizer(symbols);
   const reader::Names names = symbolizer.names(*snapshot.stacks);
+  if (snapshot.stacks->dropped() > 0)
+    fmt::print(stderr, "heapster: tables were full: {} sampled blocks and {} stacks are missing\n",
+               snapshot.stacks->sampling.samples_dropped, snapshot.stacks->sampling.stacks_dropped);
   for (const std::string& trouble : symbolizer.troubles()) fmt::print(stderr, "heapster: {}\n", one_line(trouble));
   return format.render({snapshot, &names, by});
 }

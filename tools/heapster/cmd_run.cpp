@@ -10,6 +10,7 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include "budget_options.h"
@@ -46,18 +47,30 @@ struct Wishes {
   report::Budgets budgets;
 };
 
+// An option whose value may be left out shows it in brackets.
+class Help : public CLI::Formatter {
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    const std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    const size_t preset = name.find('{');
+    return preset == std::string::npos ? name : name.substr(0, preset) + "[=SIZE]";
+  }
+};
+
 void say(const std::string& text) { fmt::print(stderr, "heapster-run: {}\n", one_line(text)); }
 
 void add_options(CLI::App& application, Wishes& wishes) {
   application.prefix_command();
+  application.formatter(std::make_shared<Help>());
   application.set_version_flag("--version", HEAPSTER_VERSION);
   application.add_option("-o,--output", wishes.output, "where the snapshot goes (HEAPSTER_OUT); none: nowhere");
   application.add_flag("-q,--quiet", wishes.quiet, "no report");
   application.add_flag("--json", wishes.json, "the report as JSON");
   application.add_flag("--threads", wishes.threads, "a table of the threads in the report");
   application.add_option("--signal", wishes.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
-  application.add_flag("--stacks{512K}", wishes.stacks,
-                       "sample stacks, one in so many bytes on average; 1: every allocation (HEAPSTER_STACKS)");
+  application.add_flag(
+      "--stacks{512K}", wishes.stacks,
+      "sample stacks, one in so many bytes on average, 512K where no size is given; 1: every allocation\n"
+      "(HEAPSTER_STACKS)");
   application.add_option("--limit", wishes.limit,
                          "most live bytes of each process: allocations beyond fail (HEAPSTER_LIMIT)");
   application.add_option("--fail", wishes.fail,
@@ -263,7 +276,12 @@ Outcome cmd_run(const Arguments& arguments) {
   const auto command = command_of(application.remaining(), arguments);
   if (!command) return command.error();
   const auto program = reader::find_program(command->front());
-  if (!program) return program.error();
+  if (!program) {
+    const bool misplaced = !wishes.stacks.empty() && parse_size(command->front()) != 0;
+    return misplaced ? reader::Error{fmt::format("{} (a size is given by --stacks={})", program.error().text,
+                                                 command->front())}
+                     : program.error();
+  }
   const auto allocator = wishes.allocator.empty() ? reader::Result<std::string>("") : find_allocator(wishes.allocator);
   if (!allocator) return allocator.error();
   const auto unseen = reader::why_unseen(*program);

@@ -246,6 +246,14 @@ Outcome cmd_stacks(const Arguments& arguments) {
     if (!read) return read.error();
     suppressions = std::move(*read);
   }
+  if (wishes.growth) {
+    const reader::Process &earlier = snapshots.front().process, &later = snapshots.back().process;
+    if (reader::same_process(earlier, later) && earlier.duration > later.duration)
+      return Error{one_line(wishes.files[0]) + ": is the later one of these snapshots; the earlier one comes first"};
+    const std::string before = reader::short_name(earlier), now = reader::short_name(later);
+    if (before != now)
+      fmt::print(stderr, "heapster: these are different programs: {} and {}\n", one_line(before), one_line(now));
+  }
   Question question(snapshots, wishes);
   question.ask();
   if (wishes.leaks) suppress(suppressions, wishes.answer);
