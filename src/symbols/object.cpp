@@ -5,7 +5,6 @@
 
 #include "symbols/object.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -91,15 +90,17 @@ Object::Object(const reader::Module& module, const std::string& path, const Plac
   if (patiently([&] { return dwfl_module_getdwarf(module_, &bias); }) != nullptr) functions_.emplace(module_);
 }
 
-int Object::symbols() const { return std::max(0, dwfl_module_getsymtab(module_)); }
+int Object::symbols() { return table().symbols(); }
+
+SymbolTable& Object::table() {
+  if (!table_) table_.emplace(module_);
+  return *table_;
+}
 
 reader::Locations Object::at(uint64_t address) {
   reader::Locations locations = functions_ ? functions_->at(address) : reader::Locations{};
   if (!locations.empty()) return locations;
-  GElf_Off offset = 0;
-  GElf_Sym symbol;
-  const char* name = dwfl_module_addrinfo(module_, address, &offset, &symbol, nullptr, nullptr, nullptr);
-  if (name != nullptr && *name != '\0') locations.push_back({demangle(name), ""});
+  if (const char* name = table().at(address)) locations.push_back({demangle(name), ""});
   return locations;
 }
 

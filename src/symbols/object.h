@@ -14,6 +14,7 @@
 #include "reader/names.h"
 #include "symbols/find_object.h"
 #include "symbols/functions.h"
+#include "symbols/symbol_table.h"
 
 namespace heapster::symbols {
 
@@ -27,18 +28,21 @@ class Object {
   // Whether there is debug information, and not symbols alone.
   bool has_lines() const { return functions_.has_value(); }
   // How many symbols its table has.
-  int symbols() const;
+  int symbols();
 
   // The functions at an address of the file; nothing where none is known.
   reader::Locations at(uint64_t address);
 
  private:
+  SymbolTable& table();
+
   std::string debug_path_;
   char* debug_path_pointer_;
   Dwfl_Callbacks callbacks_{};
   std::unique_ptr<Dwfl, void (*)(Dwfl*)> dwfl_{nullptr, dwfl_end};
   Dwfl_Module* module_ = nullptr;
   std::optional<Functions> functions_;
+  std::optional<SymbolTable> table_;
 };
 
 }  // namespace heapster::symbols
