@@ -23,8 +23,8 @@ packages_for() {
     bench) echo libbenchmark-dev libc-devtools heaptrack libjemalloc2 perl python3 sqlite3 util-linux ;;
     compat)
       echo bash dash coreutils findutils git make apt man-db groff-base file openssh-client openssh-server
-      echo perl python3 g++ libpython3-dev nodejs openjdk-17-jdk-headless rustc gcc clang sqlite3
-      echo redis-server redis-tools postgresql nginx-light apache2 libapache2-mod-php curl memcached
+      echo perl python3 g++ libpython3-dev nodejs openjdk-17-jdk-headless golang-go rustc gcc clang
+      echo sqlite3 redis-server redis-tools postgresql nginx-light apache2 libapache2-mod-php curl memcached
       echo gdb xvfb x11-utils tmux chromium
       ;;
     check) echo clang-format clang-tidy shellcheck ;;

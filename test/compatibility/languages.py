@@ -164,6 +164,88 @@ public class Main {
 """
 
 
+# Goroutines call C, which calls Go again, which calls C: on stacks of Go's own, and on those of its threads.
+GO = r"""
+package main
+
+/*
+#include <stdlib.h>
+#include <string.h>
+#include <stdint.h>
+
+extern int64_t visit(int64_t depth, char *text);
+
+static int64_t through_c(int64_t depth) {
+  char *text = malloc(64 + depth);
+  memset(text, 'x', 63);
+  text[63] = 0;
+  int64_t sum = visit(depth, text);
+  text = realloc(text, 5000);
+  free(text);
+  return sum;
+}
+*/
+import "C"
+
+import (
+  "fmt"
+  "os"
+  "os/signal"
+  "runtime"
+  "sync"
+  "syscall"
+  "time"
+  "unsafe"
+)
+
+//export visit
+func visit(depth C.int64_t, text *C.char) C.int64_t {
+  sum := C.int64_t(len(C.GoString(text)))
+  if depth > 0 {
+    sum += C.through_c(depth - 1)
+  }
+  if depth%4 == 0 {
+    runtime.Gosched()
+  }
+  return sum
+}
+
+func recovered() (told string) {
+  defer func() { told = fmt.Sprint(recover()) }()
+  defer C.free(unsafe.Pointer(C.CString("to be freed")))
+  var none []int
+  return fmt.Sprint(none[len(told)+3])
+}
+
+// What is looked at is the process's first thread, so main has to stay on it.
+func init() { runtime.LockOSThread() }
+
+func main() {
+  time.Sleep(time.Millisecond) // with the first timer come descriptors; otherwise at some point, or never
+  var group sync.WaitGroup
+  sums := make([]C.int64_t, 8)
+  for g := range sums {
+    group.Add(1)
+    go func(g int) {
+      defer group.Done()
+      var kept [][]byte
+      for i := 0; i < 200; i++ {
+        sums[g] += C.through_c(C.int64_t(i % 12))
+        kept = append(kept, make([]byte, i*10))
+      }
+      runtime.KeepAlive(kept)
+    }(g)
+  }
+  group.Wait()
+  runtime.GC()
+  caught := make(chan os.Signal, 1)
+  signal.Notify(caught, syscall.SIGUSR1)
+  syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+  fmt.Println(sums, recovered(), <-caught)
+}
+"""
+
+
 def perl(work):
     work.write("script.pl", PERL)
     work.run("perl", "script.pl")
@@ -190,3 +272,10 @@ def java(work):
     work.run("javac", f"-J{alone}", "Main.java")
     work.note_file("Main.class")
     work.run("java", alone, "-Xmx128m", "Main")
+
+
+def go(work):
+    """Its runtime interrupts goroutines by the signal that asks for a look, if it is let."""
+    work.write("main.go", GO)
+    work.tool("go", "build", "-o", "calls", "main.go")
+    work.run("./calls", env={"GODEBUG": "asyncpreemptoff=1"})

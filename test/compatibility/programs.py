@@ -55,6 +55,7 @@ PROGRAMS = [
             [os.path.basename(os.path.realpath("/usr/bin/python3"))], languages.python3),
     Program("nodejs", ["nodejs"], ["node"], languages.nodejs, heavy=True),
     Program("java", ["openjdk-17-jdk-headless"], ["java", "javac"], languages.java, heavy=True, seconds=180),
+    Program("go", ["golang-go", "gcc"], ["calls"], languages.go),
     Program("rustc", ["rustc"], ["rustc"], compilers.rustc, heavy=True, seconds=120),
     Program("gcc", ["gcc", "g++"], ["cc1", "cc1plus", f"{os.uname().machine}-linux-gnu-as"], compilers.gcc,
             hide=((r"/cc\w{6}\b", "/ccXXXXXX"),)),

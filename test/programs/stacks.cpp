@@ -3,12 +3,17 @@
 // Blocks whose samples are hard to follow: grown, shrunk, refused, handed over, freed by a child, or all at one
 // address.
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <thread>
 
 #include "scenario.h"
@@ -73,6 +78,36 @@ int many_samples(int, char**) {
   return 0;
 }
 
+__attribute__((noinline)) void* hoard() {
+  constexpr size_t kSize = 64 * 1024;
+  void* block = malloc(kSize);
+  if (block != nullptr) memset(block, 1, kSize);
+  return keep(block);
+}
+
+__attribute__((noinline)) void pass_on() {
+  for (size_t size = 1000; size < 1'000'000; size *= 10) free(keep(malloc(size)));
+}
+
+// Holds more and more until the kernel ends it. Given a file it puts itself into that group of processes, whose memory
+// has a limit; otherwise it limits itself, and is ended as if by the kernel.
+int out_of_memory(int count, char** arguments) {
+  constexpr long kMostBlocks = 32'768;  // 2 GiB: the kernel should have come by then
+  if (count > 0) {
+    const int group = open(arguments[0], O_WRONLY);
+    if (group < 0 || dprintf(group, "%d", getpid()) < 0) return 2;
+    close(group);
+  } else {
+    const rlimit most{1 << 30, 1 << 30};
+    setrlimit(RLIMIT_AS, &most);
+  }
+  for (long i = 0; i < kMostBlocks; ++i) {
+    if (hoard() == nullptr) raise(SIGKILL);
+    pass_on();
+  }
+  return 1;
+}
+
 // A child frees what its parent sampled, before and after its own first allocation.
 int inherited(int, char**) {
   static void* blocks[1000];
@@ -91,7 +126,12 @@ int inherited(int, char**) {
 
 }  // namespace
 
-const Entry kStacks[] = {{"reallocations", reallocations}, {"reuse", reuse},         {"one-address", one_address},
-                         {"many-samples", many_samples},   {"inherited", inherited}, {nullptr, nullptr}};
+const Entry kStacks[] = {{"reallocations", reallocations},
+                         {"reuse", reuse},
+                         {"one-address", one_address},
+                         {"many-samples", many_samples},
+                         {"inherited", inherited},
+                         {"out-of-memory", out_of_memory},
+                         {nullptr, nullptr}};
 
 }  // namespace scenario

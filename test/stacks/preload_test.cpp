@@ -181,14 +181,6 @@ TEST(Sampled, PluginsThatComeAndGoAndThrowHarmNothing) {
                           [](const auto& module) { return module.path.ends_with("libthrowing_plugin.so"); }));
 }
 
-TEST(Sampled, AKilledProgramsSegmentNamesTheCulprit) {
-  Sandbox sandbox;
-  EXPECT_EQ(run_sampled(sandbox, {"kill"}).signal, SIGKILL);
-  const auto left = reader::list(sandbox.run_directory());
-  ASSERT_EQ(left->found.size(), 1u);
-  EXPECT_GE(left->found[0].snapshot.stacks->total().live_count() / kWholeBlock, 1000u);
-}
-
 TEST(Sampled, AnExecKeepsTheEarlierImagesStacks) {
   Sandbox sandbox;
   run_sampled(sandbox, {"exec", kSubject, "return"});
