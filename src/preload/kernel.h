@@ -83,11 +83,24 @@ inline void* map(size_t bytes, int flags, int fd, size_t offset = 0) {
       call(__NR_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE, flags, fd, static_cast<long>(offset));
   return result < 0 && result > -4096 ? nullptr : reinterpret_cast<void*>(result);
 }
+inline void unmap(void* at, size_t bytes) { call(__NR_munmap, as_long(at), static_cast<long>(bytes)); }
+// There and nowhere else; false where something lies there. Of private memory for -1.
+inline bool map_at(void* at, size_t bytes, int fd, size_t offset) {
+  const int flags = MAP_FIXED_NOREPLACE | (fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  const long result = call(__NR_mmap, as_long(at), static_cast<long>(bytes), PROT_READ | PROT_WRITE, flags, fd,
+                           static_cast<long>(offset));
+  if (result == as_long(at)) return true;
+  if (result >= 0 || result <= -4096) unmap(reinterpret_cast<void*>(result), bytes);  // a kernel before 4.17
+  return false;
+}
+// Without moving; false where something lies behind it, or `bytes` is not how long it is.
+inline bool lengthen(void* at, size_t bytes, size_t more) {
+  return call(__NR_mremap, as_long(at), static_cast<long>(bytes), static_cast<long>(more), 0) == as_long(at);
+}
 inline const void* map_read_only(size_t bytes, int fd) {
   long result = call(__NR_mmap, 0, static_cast<long>(bytes), PROT_READ, MAP_SHARED, fd, 0);
   return result < 0 && result > -4096 ? nullptr : reinterpret_cast<const void*>(result);
 }
-inline void unmap(void* at, size_t bytes) { call(__NR_munmap, as_long(at), static_cast<long>(bytes)); }
 inline long advise(void* at, size_t bytes, int advice) {
   return call(__NR_madvise, as_long(at), static_cast<long>(bytes), advice);
 }

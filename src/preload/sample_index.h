@@ -20,7 +20,7 @@ bool start_index(bool filtered);
 // In a fork's child: the parent's samples are none of it.
 void clear_index();
 
-// False where the bucket is full.
+// False where there is no room.
 bool enter_sample(const void* block, uint32_t place);
 // The place of a block's sample; kNoPlace where it has none.
 uint32_t find_sample(const void* block);

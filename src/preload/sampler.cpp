@@ -339,7 +339,7 @@ bool stand_below_sampling(Malloc& next_malloc, Malloc our_malloc, Realloc& next_
 // The kernel's random bytes differ from process to process, and the clock from child to child.
 void seed_shard(Shard* shard, uint32_t index) {
   if (!is_sampling()) return;
-  if (stacks.there()) stacks.free_part(index);
+  if (stacks.there()) stacks.prepare_part(index);
   if (shard->random != 0) return;
   uint64_t seed;
   memcpy(&seed, reinterpret_cast<const void*>(getauxval(AT_RANDOM)), sizeof seed);

@@ -32,7 +32,7 @@ struct Table {
   uint64_t capacity;
   size_t offset;
 };
-constexpr Table kTables[] = {
+constexpr Table kAllTables[] = {
     {kSamplingSection, SectionType::kSampling, sizeof(Sampling), 1, kSamplingOffset},
     {kModulesSection, SectionType::kModules, sizeof(Module), kMaxModules, kModulesOffset},
     {kStacksSection, SectionType::kStacks, sizeof(Stack), kMaxStacks, kStacksOffset},
@@ -40,7 +40,15 @@ constexpr Table kTables[] = {
     {kSamplesSection, SectionType::kSamples, sizeof(Sample), kMaxSamples, kSamplesOffset},
 };
 
-const Table& table_of(uint32_t section) { return kTables[section - kSamplingSection]; }
+constexpr uint32_t index_of(uint32_t section) { return section - kSamplingSection; }
+
+constexpr size_t kPage = SegmentMemory::kPage;
+constexpr size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) & ~(kPage - 1); }
+constexpr size_t bytes_of(const Table& table) { return whole_pages(table.capacity * table.item_bytes); }
+
+// Behind the last table.
+constexpr size_t kThreadsAt = size_t{512} << 20;
+static_assert(kStacksEnd - kSamplingOffset <= kThreadsAt);
 
 Section& section(uint32_t number) { return segment.header()->sections[number]; }
 
@@ -53,23 +61,31 @@ uint64_t hash_of(const uint64_t* frames, unsigned depth, uint32_t scope) {
 }  // namespace
 
 bool StackTables::map(int fd) {
-  constexpr size_t kBytes = kStacksEnd - kSamplingOffset;
-  const int flags = fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  if (indexes_ == nullptr) {
-    indexes_ =
-        static_cast<StackIndexes*>(kernel::map(sizeof(StackIndexes), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
-  }
+  static_assert(sizeof kAllTables / sizeof *kAllTables == kTables);
+  indexes_ =
+      static_cast<StackIndexes*>(kernel::map(sizeof(StackIndexes), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
   if (indexes_ == nullptr) return false;
-  base_ = static_cast<char*>(kernel::map(kBytes, flags, fd, fd >= 0 ? kSamplingOffset : 0));
-  is_file_ = fd >= 0;
-  if (base_ != nullptr && promise(kSamplingSection, sizeof(Sampling))) return true;
+  char* place = GrowingMemory::choose_place();
+  base_ = place;
+  bool mapped = threads_room_.map(place + kThreadsAt, kGrain, -1, 0);
+  threads_ = reinterpret_cast<ThreadSamples*>(place + kThreadsAt);
+  parts_ = kGrain / sizeof(ThreadSamples);
+  for (const Table& table : kAllTables) {
+    const size_t bytes = bytes_of(table) < kGrain ? bytes_of(table) : kGrain;
+    mapped = mapped &&
+             rooms_[index_of(table.section)].map(place + (table.offset - kSamplingOffset), bytes, fd, table.offset);
+  }
+  if (mapped && promise(kSamplingSection, sizeof(Sampling))) return true;
   abandon();
   return false;
 }
 
 void StackTables::abandon() {
-  if (base_ != nullptr) kernel::unmap(base_, kStacksEnd - kSamplingOffset);
   base_ = nullptr;
+  for (GrowingMemory& room : rooms_) room.give_back();
+  threads_room_.give_back();
+  threads_ = nullptr;
+  parts_ = 0;
   for (uint64_t& promised : promised_) promised = 0;
   free_samples.clear();
   if (indexes_ != nullptr) kernel::unmap(indexes_, sizeof *indexes_);
@@ -77,7 +93,7 @@ void StackTables::abandon() {
 }
 
 void StackTables::describe(Header& header) const {
-  for (const Table& table : kTables) {
+  for (const Table& table : kAllTables) {
     header.sections[table.section] = {static_cast<uint32_t>(table.type), table.item_bytes, table.offset, table.capacity,
                                       table.section == kSamplingSection ? 1u : 0u};
   }
@@ -86,24 +102,36 @@ void StackTables::describe(Header& header) const {
 
 // True where the first bytes of a table may be touched; asks the kernel for more where needed.
 bool StackTables::promise(uint32_t number, size_t bytes) {
-  if (!is_file_ || bytes <= load(promised_[number])) return true;
+  uint64_t& promised = promised_[index_of(number)];
+  const size_t from = load(promised);
+  if (bytes <= from) return true;
   if (process.silent) return false;
-  const Table& table = table_of(number);
-  const size_t from = load(promised_[number]);
+  const size_t all = bytes_of(kAllTables[index_of(number)]);
   size_t to = (bytes + kGrain - 1) & ~(kGrain - 1);
-  if (to > table.capacity * table.item_bytes) to = table.capacity * table.item_bytes;
-  to = (to + 4095) & ~size_t{4095};
-  if (kernel::populate(at<char>(table.offset + from), to - from) != 0) return false;
+  if (to > all) to = all;
+  if (!rooms_[index_of(number)].reach(from, to, all)) return false;
   uint64_t seen = from;
-  while (seen < to &&
-         !__atomic_compare_exchange_n(&promised_[number], &seen, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (seen < to && !__atomic_compare_exchange_n(&promised, &seen, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
   return true;
 }
 
+void StackTables::prepare_part(uint32_t slot) {
+  if (slot >= load(parts_)) {
+    const size_t end = whole_pages((slot + size_t{1}) * sizeof(ThreadSamples));
+    constexpr size_t kAll = whole_pages(size_t{kMaxSlots} * sizeof(ThreadSamples));
+    if (process.silent || !threads_room_.reach(end - kPage, end, kAll)) return;
+    uint32_t seen = load(parts_);
+    while (seen <= slot &&
+           !__atomic_compare_exchange_n(&parts_, &seen, slot + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+  }
+  if (load(threads_[slot].busy) != 0) store(threads_[slot].busy, uintptr_t{0});
+}
+
 // Reserves items at a table's end; its capacity where they do not fit.
 uint64_t StackTables::take(uint32_t number, uint64_t items) {
-  const Table& table = table_of(number);
+  const Table& table = kAllTables[index_of(number)];
   uint64_t& used = section(number).used;
   uint64_t first = load(used);
   do {

@@ -8,6 +8,7 @@
 
 #include "layout/stacks.h"
 #include "preload/attributes.h"
+#include "preload/growing_memory.h"
 #include "preload/thread_samples.h"
 #include "unwind/capture.h"
 
@@ -20,7 +21,6 @@ struct StackIndexes {
   unwind::RowCache rows;
   uint32_t stacks[kEntries];  // place + 1, by hash
   unwind::Trail spare_trail;
-  ThreadSamples threads[kMaxSlots];
 };
 
 class StackTables {
@@ -61,11 +61,10 @@ class StackTables {
   uint16_t module_of(const Module& wanted);
 
   unwind::RowCache& rows() const { return indexes_->rows; }
-  ThreadSamples* of_thread(uint32_t slot) const { return &indexes_->threads[slot]; }
-  // A thread that ended in the middle of a sample left its slot's part in use.
-  void free_part(uint32_t slot) const {
-    if (load(indexes_->threads[slot].busy) != 0) store(indexes_->threads[slot].busy, uintptr_t{0});
-  }
+  // Null where there is no memory for it.
+  ThreadSamples* of_thread(uint32_t slot) const { return slot < load(parts_) ? &threads_[slot] : nullptr; }
+  // Makes a slot's part ready for its next thread. One that ended in the middle of a sample left it in use.
+  void prepare_part(uint32_t slot);
   // For a capture that finds its thread's part in use; whoever has the lock.
   unwind::Trail& spare_trail() const { return indexes_->spare_trail; }
   // An object was unloaded: others may come to lie where it was.
@@ -92,10 +91,15 @@ class StackTables {
   bool same(const Stack& stack, const Wanted& wanted) const;
   uint32_t append(const Wanted& wanted);
 
-  char* base_ = nullptr;
+  static constexpr uint32_t kTables = 5;
+
+  char* base_ = nullptr;  // of the sampling; each table lies behind it as in the file
   StackIndexes* indexes_ = nullptr;
-  bool is_file_ = false;
-  uint64_t promised_[kMaxSections] = {};  // bytes of each table that may be touched
+  ThreadSamples* threads_ = nullptr;
+  uint32_t parts_ = 0;            // of threads that are there
+  GrowingMemory rooms_[kTables];  // of the tables
+  GrowingMemory threads_room_;
+  uint64_t promised_[kTables] = {};  // bytes of each table that may be touched
 };
 
 HEAPSTER_LOCAL extern constinit StackTables stacks;

@@ -139,18 +139,21 @@ std::string functions_of(const Variables& variables) {
 
 Variables preloading(const std::string& list) { return {{"LD_PRELOAD", list}, {"HEAPSTER_OUT", "s.heap"}}; }
 
-Variables heapster_over(const std::string& library) {
-  return preloading(preload_path() + (library.empty() ? "" : ":" + library));
+Variables heapster_over(const std::string& library, const std::string& stacks) {
+  Variables variables = preloading(preload_path() + (library.empty() ? "" : ":" + library));
+  if (!stacks.empty()) variables["HEAPSTER_STACKS"] = stacks;
+  return variables;
 }
 
-void expect_the_same(const Length& length, std::vector<uint64_t> seeds, const std::string& library) {
+void expect_the_same(const Length& length, std::vector<uint64_t> seeds, const std::string& library,
+                     const std::string& stacks = "") {
   const Variables bare = library.empty() ? Variables{} : preloading(library);
   const std::string functions = functions_of(bare);
   seeds.push_back(random_seed());
   for (const uint64_t seed : seeds) {
     const Sequence sequence(seed, length, functions);
-    EXPECT_EQ(parted(sequence, bare, heapster_over(library)), "");
-    expect_counted(sequence, heapster_over(library));
+    EXPECT_EQ(parted(sequence, bare, heapster_over(library, stacks)), "");
+    expect_counted(sequence, heapster_over(library, stacks));
   }
 }
 
@@ -160,6 +163,20 @@ TEST(OverLibc, OneThreadSeesTheSame) {
 }
 
 TEST(OverLibc, FourThreadsSeeTheSame) { expect_the_same(kTogether, {3, 4}, ""); }
+
+// Every call sampled, and some: two ways through free and realloc.
+class WithStacks : public testing::TestWithParam<const char*> {};
+
+TEST_P(WithStacks, OneThreadSeesTheSame) { expect_the_same(kShort, {8}, "", GetParam()); }
+
+TEST_P(WithStacks, FourThreadsSeeTheSame) { expect_the_same(kShortTogether, {9}, "", GetParam()); }
+
+TEST_P(WithStacks, OverAnotherAllocatorTheSameIsSeen) {
+  expect_the_same(kShort, {}, library_of("jemalloc"), GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(OneIn, WithStacks, testing::Values("1", "16K"),
+                         [](const auto& test) { return std::string(test.param); });
 
 class OverAnother : public testing::TestWithParam<const char*> {
  protected:

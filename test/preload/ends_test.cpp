@@ -120,13 +120,15 @@ TEST(End, WhatDestructorsFreeIsNotLeaked) {
 // A sandboxed program gets no system call from us; its segment stays and holds the numbers.
 TEST(End, UnderSeccompNothingIsAdded) {
   for (const char* way : {"prctl", "seccomp"}) {
-    Sandbox sandbox;
-    const Ended ended = sandbox.run_measured({kSubject, "seccomp", way});
-    EXPECT_EQ(ended.exit_code, 7) << way << ", signal " << ended.signal;
-    const auto left = reader::list(sandbox.run_directory());
-    ASSERT_TRUE(left);
-    ASSERT_EQ(left->found.size(), 1u);
-    EXPECT_GE(allocated_in_bucket_of(left->found[0].snapshot, kSize), 1000);
+    for (const char* mean : {"", "1", "16K"}) {
+      Sandbox sandbox;
+      const Ended ended = sandbox.run_measured({kSubject, "seccomp", way}, {{"HEAPSTER_STACKS", mean}});
+      EXPECT_EQ(ended.exit_code, 7) << way << ", stacks: " << mean << ", signal " << ended.signal;
+      const auto left = reader::list(sandbox.run_directory());
+      ASSERT_TRUE(left);
+      ASSERT_EQ(left->found.size(), 1u);
+      EXPECT_GE(allocated_in_bucket_of(left->found[0].snapshot, kSize), 1000);
+    }
   }
 }
 

@@ -14,6 +14,9 @@ namespace {
 
 const std::string kSubject = program_path("subject");
 
+// HEAPSTER_STACKS; none: nothing is sampled.
+constexpr const char* kMeans[] = {"", "1", "16K"};
+
 // "$@" is the program; the preload comes in with it, as it would in a service's unit, not with the shell.
 struct Circumstance {
   const char* name;
@@ -22,8 +25,8 @@ struct Circumstance {
   bool namespaces = false;  // needs a mount namespace of its own
 };
 
-Ended run_in(const Sandbox& sandbox, const Circumstance& where, bool measured) {
-  Variables variables = {{"HEAPSTER_SIGNAL", "none"}};
+Ended run_in(const Sandbox& sandbox, const Circumstance& where, bool measured, const char* mean = "") {
+  Variables variables = {{"HEAPSTER_SIGNAL", "none"}, {"HEAPSTER_STACKS", mean}};
   variables.merge(sandbox.measured());
   const std::string preload = measured ? "LD_PRELOAD=" + preload_path() : "NOTHING=0";
   variables.erase("LD_PRELOAD");
@@ -42,11 +45,13 @@ class Unharmed : public testing::TestWithParam<Circumstance> {};
 TEST_P(Unharmed, RunsAsWithoutUs) {
   Sandbox sandbox;
   const Ended bare = run_in(sandbox, GetParam(), false);
-  const Ended measured = run_in(sandbox, GetParam(), true);
   EXPECT_EQ(bare.exit_code, 7) << bare.err;
-  EXPECT_EQ(measured.exit_code, bare.exit_code) << "signal " << measured.signal;
-  EXPECT_EQ(measured.out, bare.out);
-  EXPECT_EQ(measured.err, bare.err);
+  for (const char* mean : kMeans) {
+    const Ended measured = run_in(sandbox, GetParam(), true, mean);
+    EXPECT_EQ(measured.exit_code, bare.exit_code) << "stacks: " << mean << ", signal " << measured.signal;
+    EXPECT_EQ(measured.out, bare.out) << mean;
+    EXPECT_EQ(measured.err, bare.err) << mean;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -81,15 +86,18 @@ INSTANTIATE_TEST_SUITE_P(
 // Descriptors, threads, signals, environment, limits, stacks, name, errno and dlerror at the start of main.
 TEST(Unchanged, IsAllThatAProgramCanSeeOfItself) {
   Sandbox sandbox;
-  Variables variables = sandbox.measured();
-  variables["HEAPSTER_SIGNAL"] = "none";
-  const Ended measured = sandbox.run({kSubject, "state"}, variables);
-  variables.erase("LD_PRELOAD");
-  const Ended bare = sandbox.run({kSubject, "state"}, variables);
-  EXPECT_EQ(bare.exit_code, 7);
-  EXPECT_GT(bare.out.size(), 200u);
-  EXPECT_EQ(measured.out, bare.out);
-  EXPECT_EQ(measured.err, bare.err);
+  for (const char* mean : kMeans) {
+    Variables variables = sandbox.measured();
+    variables["HEAPSTER_SIGNAL"] = "none";
+    variables["HEAPSTER_STACKS"] = mean;
+    const Ended measured = sandbox.run({kSubject, "state"}, variables);
+    variables.erase("LD_PRELOAD");
+    const Ended bare = sandbox.run({kSubject, "state"}, variables);
+    EXPECT_EQ(bare.exit_code, 7);
+    EXPECT_GT(bare.out.size(), 200u);
+    EXPECT_EQ(measured.out, bare.out) << mean;
+    EXPECT_EQ(measured.err, bare.err) << mean;
+  }
 }
 
 }  // namespace

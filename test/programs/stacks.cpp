@@ -15,12 +15,16 @@
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 #include "scenario.h"
 
 namespace scenario {
 
 namespace {
+
+// What follows a call, so that it returns here.
+__attribute__((noinline)) void tell_nothing() { asm volatile(""); }
 
 // Every kind of realloc, many times; a quarter of the blocks stays.
 int reallocations(int, char**) {
@@ -108,6 +112,45 @@ int out_of_memory(int count, char** arguments) {
   return 1;
 }
 
+// One of two calls at each depth, so that each path is another stack.
+__attribute__((noinline)) void along(unsigned path, int depth) {
+  if (depth == 0) {
+    free(keep(malloc(100)));
+    return;
+  }
+  if (path % 2 == 0) {
+    along(path / 2, depth - 1);
+    tell_nothing();
+  } else {
+    along(path / 2, depth - 1);
+    tell_nothing();
+  }
+}
+
+// More stacks than anybody has room for.
+int many_stacks(int, char**) {
+  constexpr int kDepth = 16;
+  for (unsigned path = 0; path < 1u << kDepth; ++path) along(path, kDepth);
+  return 0;
+}
+
+// More blocks live at once than there is room for samples, of several threads; then all are freed, and a few more are
+// allocated.
+int crowd_of_samples(int, char**) {
+  constexpr size_t kBlocks = 1'200'000;
+  static void* blocks[kBlocks];
+  constexpr size_t kThreads = 4;
+  std::vector<std::thread> threads;
+  for (size_t first = 0; first < kThreads; ++first)
+    threads.emplace_back([first] {
+      for (size_t i = first; i < kBlocks; i += kThreads) blocks[i] = keep(malloc(16));
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (void* block : blocks) free(block);
+  for (int i = 0; i < 1000; ++i) keep(malloc(200));
+  return 0;
+}
+
 // A child frees what its parent sampled, before and after its own first allocation.
 int inherited(int, char**) {
   static void* blocks[1000];
@@ -132,6 +175,8 @@ const Entry kStacks[] = {{"reallocations", reallocations},
                          {"many-samples", many_samples},
                          {"inherited", inherited},
                          {"out-of-memory", out_of_memory},
+                         {"many-stacks", many_stacks},
+                         {"crowd-of-samples", crowd_of_samples},
                          {nullptr, nullptr}};
 
 }  // namespace scenario

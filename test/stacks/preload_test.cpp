@@ -111,6 +111,15 @@ TEST(Sampled, HoweverManyLiveAtOnceEachIsFollowed) {
   EXPECT_EQ(snapshot.stacks->dropped(), 0u);
 }
 
+TEST(Sampled, ResultsAndErrnoAreLibcs) {
+  for (const char* mean : {"1", "16", "16K"}) {
+    for (const char* scenario : {"failures", "reallocs"}) {
+      Sandbox sandbox;
+      EXPECT_EQ(run_sampled(sandbox, {scenario}, mean).exit_code, 0) << scenario << ", one in " << mean;
+    }
+  }
+}
+
 TEST(Sampled, StacksReachMain) {
   Sandbox sandbox;
   run_sampled(sandbox, {"return"});
