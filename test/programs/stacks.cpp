@@ -138,11 +138,11 @@ int many_stacks(int, char**) {
 // allocated.
 int crowd_of_samples(int, char**) {
   constexpr size_t kBlocks = 1'200'000;
-  static void* blocks[kBlocks];
+  std::vector<void*> blocks(kBlocks);
   constexpr size_t kThreads = 4;
   std::vector<std::thread> threads;
   for (size_t first = 0; first < kThreads; ++first)
-    threads.emplace_back([first] {
+    threads.emplace_back([first, &blocks] {
       for (size_t i = first; i < kBlocks; i += kThreads) blocks[i] = keep(malloc(16));
     });
   for (std::thread& thread : threads) thread.join();
