@@ -5,11 +5,14 @@
 #include "symbols/symbolizer.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -227,6 +230,59 @@ TEST(Symbolizer, TwoSnapshotsOfOneBuildGetOneSetOfNames) {
   Symbolizer symbolizer({});
   symbolizer.names(subject.stacks());
   EXPECT_EQ(symbolizer.names(later).of(later.stacks[0].frames[0]), kInlined);
+}
+
+// Serves a directory's files, and is gone with this.
+class FileServer {
+ public:
+  explicit FileServer(const std::string& directory) {
+    int ends[2];
+    if (pipe(ends) != 0) return;
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(ends[1], STDOUT_FILENO);
+      dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+      execl("/usr/bin/python3", "python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory",
+            directory.c_str(), nullptr);
+      _exit(127);
+    }
+    close(ends[1]);
+    char said[256] = {};
+    EXPECT_GT(read(ends[0], said, sizeof said - 1), 0) << "it says where it is";
+    close(ends[0]);
+    const std::string line = said;
+    const size_t begin = line.find("http://");
+    if (begin != std::string::npos) url_ = line.substr(begin, line.find('/', begin + 7) + 1 - begin);
+  }
+  ~FileServer() {
+    kill(pid_, SIGTERM);
+    waitpid(pid_, nullptr, 0);
+  }
+  FileServer(const FileServer&) = delete;
+  FileServer& operator=(const FileServer&) = delete;
+  const std::string& url() const { return url_; }
+
+ private:
+  pid_t pid_ = -1;
+  std::string url_;
+};
+
+// First the program is stripped, then it is not even on this machine: all there is of it is its build id.
+TEST(Symbolizer, AServerTellsWhatIsNotHere) {
+  Subject subject("g++ -g");
+  const std::string served = subject.place() + "/served", build = served + "/buildid/" + subject.module().build_id;
+  fs::create_directories(build);
+  must("objcopy --only-keep-debug " + subject.path() + " " + build + "/debuginfo");
+  must("strip " + subject.path());
+  EXPECT_NE(subject.at(Options{}, 0), kInlined) << "nobody else knows";
+  const FileServer server(served);
+  setenv("DEBUGINFOD_URLS", server.url().c_str(), 1);
+  setenv("DEBUGINFOD_CACHE_PATH", (subject.place() + "/of-one").c_str(), 1);
+  EXPECT_EQ(subject.at(Options{}, 0), kInlined);
+  fs::rename(subject.path(), build + "/executable");
+  setenv("DEBUGINFOD_CACHE_PATH", (subject.place() + "/of-both").c_str(), 1);
+  EXPECT_EQ(subject.at(Options{}, 0), kInlined);
+  EXPECT_EQ(subject.troubles(), "");
 }
 
 // A server that takes connections and never answers. One object costs the patience for one request, no more.
