@@ -220,6 +220,27 @@ def measure_programs(bench):
     return samples
 
 
+def measure_capture(bench):
+    """Nanoseconds for a stack of 16 frames: walked anew, the same again, and by libunwind."""
+    part = PARTS / "bench_capture"
+    if not bench.wants("capture"):
+        return {}
+    if not part.exists():
+        bench.notes.append("taking a stack is left out: no libunwind to compare with")
+        return {}
+    columns = {"new": [], "again": [], "libunwind": []}
+    for turn in range(bench.options.rounds):
+        progress(f"round {turn + 1}/{bench.options.rounds}: capture")
+        run = subprocess.run([part, "20"], env=bench.base, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            bench.problem(f"capture: exit {run.returncode}")
+            return {}
+        for line in run.stdout.splitlines():
+            for column, figure in zip(columns.values(), line.split()):
+                column.append(float(figure))
+    return columns
+
+
 @contextlib.contextmanager
 def living_probe(bench, variables):
     """A small process that has used its heap and now waits; gives its resident KiB."""
@@ -298,7 +319,7 @@ def parse_options():
     parser = argparse.ArgumentParser(prog="tools/bench.sh", description="Measures what heapster costs.")
     parser.add_argument("--quick", action="store_true", help="few rounds, about a minute: for a first look only")
     parser.add_argument("--rounds", type=int, help="processes per workload, thread count and subject (15)")
-    parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, scope, stats, startup, "
+    parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, scope, stats, capture, startup, "
                         "memory, files, cli, perl, sqlite3, cc1plus, python3: those that match")
     parser.add_argument("--heapster", metavar="DIR", help="measure this build instead of making build/release; or none")
     parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md")
@@ -324,7 +345,7 @@ def main():
         bench = Bench(options, scratch, run_dir)
         report = bench_report.Report(
             options, load=os.getloadavg()[0], workloads=measure_workloads(bench), startup=measure_startup(bench),
-            programs=measure_programs(bench), memory=measure_memory(bench), files=measure_files(bench),
+            programs=measure_programs(bench), capture=measure_capture(bench), memory=measure_memory(bench), files=measure_files(bench),
             cli=measure_cli(bench), subjects=list(bench.subjects), notes=bench.notes, problems=bench.problems)
     progress("")
     print(report.as_json() if options.json else report.as_text())

@@ -91,7 +91,7 @@ def plural(threads):
 
 
 class Report:
-    def __init__(self, options, load, workloads, startup, programs, memory, files, cli, subjects, notes, problems):
+    def __init__(self, options, load, workloads, startup, programs, capture, memory, files, cli, subjects, notes, problems):
         self.subjects, self.notes, self.problems = subjects, notes, problems
         self.machine = machine() | {"load": round(load, 2)}
         self.rounds = {"processes": options.rounds, "rounds": options.inner, "milliseconds": options.milliseconds,
@@ -104,6 +104,7 @@ class Report:
         self.programs = {name: self.compare(runs, "heapster") for name, runs in programs.items() if runs}
         self.with_stacks = {name: self.compare(runs, "heapster, 512K") for name, runs in programs.items() if runs}
         self.resident = {name: summary(values) for name, values in memory.get("resident", {}).items()}
+        self.capture = {name: summary(values) for name, values in capture.items()}
         self.files = files
         self.segment, self.snapshot = memory.get("segment"), memory.get("snapshot")
         self.cli = {name: summary([run[0] / 1000 for run in runs]) for name, runs in cli.items()}
@@ -208,6 +209,10 @@ class Report:
             every, theirs = self.best(("pair", threads), "heapster, 1"), self.best(("pair", threads), "heaptrack")
             rows += [(f"{OPERATIONS['pair']}: every stack, as share of heaptrack's cost, {plural(threads)}", limit,
                       None if every is None or not theirs else 100 * every / theirs, "%", "")]
+        taken = {name: figures and figures["median"] for name, figures in self.capture.items()}
+        rows += [("a stack of 16 frames taken, its rows in the cache", 250, taken.get("new"), "ns",
+                  f"median; the same again {unit(taken.get('again'), 'ns')}, libunwind's cached path "
+                  f"{unit(taken.get('libunwind'), 'ns')}")]
         rows += [(f"{OPERATIONS['pair']}: every stack, our file as share of heaptrack's", 1, self.file_share("pair"), "%",
                   ", ".join(f"{name} {unit(self.file_share(name), '%')}" for name in self.files if name != "pair"))]
         shown, listed = ((self.cli.get(name) or {}).get("median") for name in ("show", "list"))
@@ -300,7 +305,7 @@ class Report:
             "workloads": [{"workload": name, "threads": threads, "ns": figures}
                           for (name, threads), figures in self.workloads.items()],
             "startup_us": self.startup, "programs": self.programs, "programs_with_stacks": self.with_stacks,
-            "resident_kib": self.resident,
+            "resident_kib": self.resident, "capture_ns": self.capture,
             "file_bytes": self.files,
             "segment_bytes": self.segment, "snapshot_bytes": self.snapshot, "cli_ms": self.cli,
             "targets": [{"target": what, "limit": limit, "measured": figure, "unit": name,

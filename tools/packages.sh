@@ -20,7 +20,7 @@ packages_for() {
       echo golang-go google-perftools chromium nodejs
       command -v npm >/dev/null || echo npm # a nodejs that is not Debian's may bring its own
       ;;
-    bench) echo libbenchmark-dev libc-devtools heaptrack libjemalloc2 perl python3 sqlite3 util-linux ;;
+    bench) echo libbenchmark-dev libc-devtools heaptrack libjemalloc2 libunwind-dev perl python3 sqlite3 util-linux ;;
     compat)
       echo bash dash coreutils findutils git make apt man-db groff-base file openssh-client openssh-server
       echo perl python3 g++ libpython3-dev nodejs openjdk-17-jdk-headless golang-go rustc gcc clang
