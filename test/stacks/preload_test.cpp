@@ -180,6 +180,18 @@ TEST(Sampled, OnStacksThatAreNotKnownNothingIsRead) {
   EXPECT_EQ(sandbox.snapshot().stacks->sampling.stack_unknown, 0u) << "16 KiB are enough";
 }
 
+// A handler fails to grow the very block that the thread fails to grow: whoever of them has its sample puts it back.
+TEST(Sampled, AHandlerMayInterruptASample) {
+  Sandbox sandbox;
+  ASSERT_EQ(run_sampled(sandbox, {"handlers"}).exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  const auto& samples = snapshot.stacks->samples;
+  EXPECT_EQ(samples.size(), snapshot.stacks->total().live_samples());
+  const auto held = [](const reader::Sample& sample) { return sample.bytes >= 100 && sample.bytes < 128; };
+  EXPECT_EQ(std::count_if(samples.begin(), samples.end(), held), 1);
+  EXPECT_EQ(snapshot.stacks->dropped(), 0u);
+}
+
 TEST(Sampled, PluginsThatComeAndGoAndThrowHarmNothing) {
   Sandbox sandbox;
   const Ended ended = run_sampled(sandbox, {"dlopen-storm", program_path("libthrowing_plugin.so")});
