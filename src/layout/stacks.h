@@ -21,9 +21,9 @@ namespace heapster {
 
 inline constexpr uint32_t kMaxModules = 1024;
 inline constexpr uint32_t kMaxStacks = 32768;
-inline constexpr uint32_t kMaxFrames = 1024 * 1024;
-inline constexpr uint32_t kMaxSamples = 1024 * 1024;
 inline constexpr uint32_t kMaxDepth = 64;
+inline constexpr uint32_t kMaxFrames = kMaxStacks * kMaxDepth;
+inline constexpr uint32_t kMaxSamples = 1024 * 1024;
 inline constexpr uint32_t kLifetimes = 16;    // shorter than 4^k microseconds, for k = 0…14; then the rest
 inline constexpr uint32_t kLatencies = 40;    // of [2^k, 2^(k+1)) nanoseconds
 inline constexpr uint64_t kWholeBlock = 256;  // estimated counts are kept in 256ths

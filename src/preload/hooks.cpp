@@ -49,6 +49,11 @@ void* record_aligned(void* block, size_t size) {
 
 bool copies_memory(unsigned long clone_flags) { return (clone_flags & CLONE_VM) == 0; }
 
+// Whether a system call is about to forbid others.
+bool restricts_calls(long number, long option) {
+  return number == __NR_seccomp || (number == __NR_prctl && option == PR_SET_SECCOMP);
+}
+
 bool makes_a_copy(long number, long argument) {
 #if defined(__NR_fork)
   if (number == __NR_fork) return true;
@@ -170,7 +175,7 @@ HEAPSTER_EXPORT int prctl(int option, unsigned long a, unsigned long b, unsigned
 }
 
 HEAPSTER_EXPORT long syscall(long number, long a, long b, long c, long d, long e, long f) {
-  if (HEAPSTER_UNLIKELY(number == __NR_seccomp)) heapster::preload::fall_silent();
+  if (HEAPSTER_UNLIKELY(restricts_calls(number, a))) heapster::preload::fall_silent();
   if (HEAPSTER_UNLIKELY(makes_a_copy(number, a))) {
     return forked([=] { return next.syscall(number, a, b, c, d, e, f); });
   }

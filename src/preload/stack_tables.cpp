@@ -9,6 +9,7 @@
 #include "preload/free_list.h"
 #include "preload/kernel.h"
 #include "preload/libc.h"
+#include "preload/notes.h"
 #include "preload/process.h"
 #include "preload/start.h"
 #include "preload/words.h"
@@ -50,6 +51,14 @@ constexpr size_t bytes_of(const Table& table) { return whole_pages(table.capacit
 constexpr size_t kThreadsAt = size_t{512} << 20;
 static_assert(kStacksEnd - kSamplingOffset <= kThreadsAt);
 
+// Asking the kernel in vain costs microseconds. What it refused once is asked for again now and then.
+bool is_to_be_tried(uint32_t& refused) {
+  constexpr uint32_t kOneIn = 4096;
+  if (load(refused) == 0 || load(refused) % kOneIn == 0) return true;
+  store(refused, load(refused) + 1);
+  return false;
+}
+
 Section& section(uint32_t number) { return segment.header()->sections[number]; }
 
 uint64_t hash_of(const uint64_t* frames, unsigned depth, uint32_t scope) {
@@ -87,6 +96,7 @@ void StackTables::abandon() {
   threads_ = nullptr;
   parts_ = 0;
   for (uint64_t& promised : promised_) promised = 0;
+  for (uint32_t& refused : refused_) refused = 0;
   free_samples.clear();
   if (indexes_ != nullptr) kernel::unmap(indexes_, sizeof *indexes_);
   indexes_ = nullptr;
@@ -105,11 +115,17 @@ bool StackTables::promise(uint32_t number, size_t bytes) {
   uint64_t& promised = promised_[index_of(number)];
   const size_t from = load(promised);
   if (bytes <= from) return true;
-  if (process.silent) return false;
+  uint32_t& refused = refused_[index_of(number)];
+  if (process.silent || !is_to_be_tried(refused)) return false;
   const size_t all = bytes_of(kAllTables[index_of(number)]);
   size_t to = (bytes + kGrain - 1) & ~(kGrain - 1);
   if (to > all) to = all;
-  if (!rooms_[index_of(number)].reach(from, to, all)) return false;
+  if (!rooms_[index_of(number)].reach(from, to, all)) {
+    if (load(refused) == 0) raise(Note::k_stacks_no_room);
+    store(refused, load(refused) + 1);
+    return false;
+  }
+  store(refused, 0u);
   uint64_t seen = from;
   while (seen < to && !__atomic_compare_exchange_n(&promised, &seen, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
@@ -235,8 +251,25 @@ namespace {
 using FindObject = int (*)(void* address, dl_find_object* found);
 constinit FindObject find_object = nullptr;
 
+// The kernel's own object has a name, and no path.
+bool is_relative(const char* path) {
+  if (path[0] == '/') return false;
+  while (*path != '\0' && *path != '/') ++path;
+  return *path == '/';
+}
+
+// A path that is relative was so to where the program was when it loaded the object, and there it still is, most often.
 void keep_path(Module& module, const char* path) {
   const size_t size = strlen(path);
+  if (is_relative(path) && !process.silent) {
+    const long there = kernel::call(__NR_getcwd, kernel::as_long(module.path), sizeof module.path);
+    if (there > 0 && static_cast<size_t>(there) + size < sizeof module.path) {
+      module.path[there - 1] = '/';
+      memcpy(module.path + there, path, size);
+      return;
+    }
+    memset(module.path, 0, sizeof module.path);
+  }
   const size_t most = sizeof module.path - 1;
   memcpy(module.path, size > most ? path + size - most : path, size > most ? most : size);
 }

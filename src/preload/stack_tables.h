@@ -100,6 +100,7 @@ class StackTables {
   GrowingMemory rooms_[kTables];  // of the tables
   GrowingMemory threads_room_;
   uint64_t promised_[kTables] = {};  // bytes of each table that may be touched
+  uint32_t refused_[kTables] = {};   // how often more was wanted since the kernel refused it
 };
 
 HEAPSTER_LOCAL extern constinit StackTables stacks;

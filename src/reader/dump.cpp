@@ -3,7 +3,8 @@
 // The copy is bytes, not numbers: what a later version of the segment holds beyond our knowledge
 // inside its sections is carried along. Two things are ours to care for: the timeline must not be
 // copied while its writer rearranges it, and the copy must know when it was made. The tables of stacks only
-// grow; they are copied in the order in which they name each other (stacks.cpp), each with its count of that moment.
+// grow; they are copied in the order in which they name each other (stacks.cpp), each with its count of that moment,
+// and one behind the other: a segment leaves room for what they may become, and is 100 MiB long.
 
 #include "reader/dump.h"
 
@@ -76,14 +77,15 @@ class Copy {
  public:
   Copy(const Source& from, Draft& to) : from_(from), to_(to) {}
 
-  bool range(uint64_t offset, uint64_t bytes) {
-    std::vector<char> buffer;
-    for (; bytes > 0; offset += buffer.size(), bytes -= buffer.size()) {
-      buffer.resize(std::min(bytes, kPiece));
-      if (!from_.read(offset, buffer)) return errno = ENODATA, false;
-      if (!put(offset, buffer)) return false;
-    }
-    return true;
+  bool range(uint64_t offset, uint64_t bytes) { return range(offset, bytes, offset); }
+
+  // Puts a section behind all that was copied so far, and tells where that is.
+  bool append(Section& section) {
+    constexpr uint64_t kAlign = 64;
+    const uint64_t from = section.offset;
+    section.offset = (end_ + kAlign - 1) / kAlign * kAlign;
+    section.capacity = section.used;
+    return range(from, section.used * section.item_bytes, section.offset);
   }
 
   bool section(const Section& section) {
@@ -113,6 +115,16 @@ class Copy {
   bool finish() { return to_.extend(end_); }
 
  private:
+  bool range(uint64_t from, uint64_t bytes, uint64_t to) {
+    std::vector<char> buffer;
+    for (; bytes > 0; from += buffer.size(), to += buffer.size(), bytes -= buffer.size()) {
+      buffer.resize(std::min(bytes, kPiece));
+      if (!from_.read(from, buffer)) return errno = ENODATA, false;
+      if (!put(to, buffer)) return false;
+    }
+    return true;
+  }
+
   // Skips what is only zeros: in the copy it is a hole that costs nothing.
   bool put(uint64_t offset, std::span<const char> bytes) {
     end_ = std::max(end_, offset + bytes.size());
@@ -146,14 +158,18 @@ void tell(Header& header, const Section& section) {
 // Samples, then the stacks that they name, then what those name.
 bool copy_stacks(const Source& from, Copy& copy, const Directory& first, Header& header) {
   if (first.sampling.used == 0) return true;
-  if (!copy.section(first.sampling) || !copy.section(first.samples)) return false;
+  const auto append = [&](Section section) {
+    if (!copy.append(section)) return false;
+    tell(header, section);
+    return true;
+  };
+  if (!append(first.sampling) || !append(first.samples)) return false;
   const Result<Directory> second = read_directory(from);
   if (!second) return errno = ENODATA, false;
-  if (!copy.section(second->stacks)) return false;
+  if (!append(second->stacks)) return false;
   const Result<Directory> third = read_directory(from);
   if (!third) return errno = ENODATA, false;
-  for (const Section& section : {first.samples, second->stacks, third->frames, third->modules}) tell(header, section);
-  return copy.section(third->frames) && copy.section(third->modules);
+  return append(third->frames) && append(third->modules);
 }
 
 void stamp_time(Header& header, uint64_t inode) {
@@ -185,7 +201,8 @@ Result<Done> dump(const std::string& segment, const std::string& to) {
   stamp_time(header, from->inode());
   const bool copied = copy.section(directory->texts) && copy.section(directory->schema) &&
                       copy.section(directory->live_at_peak) && copy.section(directory->live_at_fork) &&
-                      copy.slots(*directory) && copy_stacks(*from, copy, *directory, header) && copy.finish() &&
+                      copy.section(directory->arenas) && copy.slots(*directory) &&
+                      copy_stacks(*from, copy, *directory, header) && copy.finish() &&
                       draft.write(0, {reinterpret_cast<const char*>(&header), sizeof header}) && draft.keep();
   if (!copied) return failed(to);
   return Done{};

@@ -159,6 +159,13 @@ Result<Done> read_process(const Source& source, const Directory& directory, Proc
   return read_texts(source, directory.texts, process);
 }
 
+// A module has room for the end of a long path; the program's own is told whole elsewhere.
+void complete_paths(Stacks& stacks, const std::string& executable) {
+  for (Module& module : stacks.modules)
+    if (module.path.size() + 1 == sizeof(heapster::Module::path) && executable.ends_with(module.path))
+      module.path = executable;
+}
+
 // A segment whose process is there: only the kernel knows how it stands.
 void ask_the_kernel(Snapshot& snapshot, uint64_t inode, Strangers& strangers) {
   Process& process = snapshot.process;
@@ -207,6 +214,7 @@ Result<Snapshot> load(const Source& source) {
   Result<std::optional<Stacks>> stacks = read_stacks(source, *directory);
   if (!stacks) return stacks.error();
   snapshot.stacks = std::move(*stacks);
+  if (snapshot.stacks) complete_paths(*snapshot.stacks, snapshot.process.executable);
   return snapshot;
 }
 

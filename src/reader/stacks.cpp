@@ -75,8 +75,10 @@ class Decoder {
       to_.places[i] = static_cast<uint32_t>(known->second);
       if (fresh) {
         Stack& stack = to_.stacks.emplace_back();
-        for (const uint64_t word : own) stack.frames.push_back(decoded_frame(word, to_.modules.size()));
-        stack.truncated = (raw[i].flags & kStackTruncated) != 0;
+        const bool taken = own.size() > 1 || own.front() != 0;  // a lone 0 stands for a stack that was not
+        for (const uint64_t word : taken ? own : std::span<const uint64_t>())
+          stack.frames.push_back(decoded_frame(word, to_.modules.size()));
+        stack.truncated = taken && (raw[i].flags & kStackTruncated) != 0;
         stack.scope = raw[i].scope;
       }
       add(to_.stacks[known->second].figures, decoded_figures(raw[i]));
@@ -95,6 +97,31 @@ class Decoder {
       to_.samples.push_back({sample.bytes, sample.weight_bytes, sample.weight_count,
                              static_cast<double>(sample.time) / kNanoseconds,
                              named ? std::optional(place) : std::nullopt, sample.slot, sample.generation});
+    }
+  }
+
+  // What entries of several threads come to together.
+  void settle() {
+    std::vector<StackFigures> live(to_.stacks.size());
+    for (const Sample& sample : to_.samples) {
+      if (!sample.stack) continue;
+      live[*sample.stack].samples += 1;
+      live[*sample.stack].alloc_count += sample.weight_count;
+      live[*sample.stack].alloc_bytes += sample.weight_bytes;
+    }
+    for (size_t i = 0; i < live.size(); ++i) {
+      StackFigures& figures = to_.stacks[i].figures;
+      // At the peak they were read one after the other, and what one thread freed may be there without its allocation.
+      for (uint64_t* level : {&figures.peak_count, &figures.peak_bytes})
+        if (static_cast<int64_t>(*level) < 0) *level = 0;
+      // Whoever frees another's block and finds no room for an entry of his own could not tell. The samples can.
+      if (to_.sampling.stacks_dropped == 0) continue;
+      figures.freed_samples =
+          std::max(figures.freed_samples, figures.samples - std::min(figures.samples, live[i].samples));
+      figures.freed_count =
+          std::max(figures.freed_count, figures.alloc_count - std::min(figures.alloc_count, live[i].alloc_count));
+      figures.freed_bytes =
+          std::max(figures.freed_bytes, figures.alloc_bytes - std::min(figures.alloc_bytes, live[i].alloc_bytes));
     }
   }
 
@@ -142,6 +169,7 @@ Result<std::optional<Stacks>> read_stacks(const Source& source, const Directory&
   Decoder decoder(result);
   decoder.stacks(*stacks, *frames);
   decoder.samples(*samples);
+  decoder.settle();
   return std::optional(std::move(result));
 }
 

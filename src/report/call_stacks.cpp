@@ -49,10 +49,18 @@ Amounts amounts_without_stack(const reader::Stacks& stacks) {
   return amounts_of(sum);
 }
 
+std::vector<reader::Frame> frames_of(const reader::Stack& stack) {
+  return stack.frames.empty() ? std::vector{kNoFrame} : stack.frames;
+}
+
 std::vector<CallStack> call_stacks(const reader::Stacks& stacks, const reader::Names& names) {
   std::vector<CallStack> result;
   for (const reader::Stack& stack : stacks.stacks) {
     CallStack& made = result.emplace_back(CallStack{{}, amounts_of(stack.figures), &stack});
+    if (stack.frames.empty()) {
+      made.calls.push_back({{}, &kNoStackTaken});
+      continue;
+    }
     if (stack.truncated) made.calls.push_back({{}, &kCutOff});
     for (size_t i = stack.frames.size(); i-- > 0;) {
       const reader::Locations& locations = names.of(stack.frames[i]);

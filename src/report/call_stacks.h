@@ -31,6 +31,10 @@ Amounts amounts_of(const reader::StackFigures& figures);
 // Of live blocks whose stack was not taken. Those that were freed are not known, hence allocated are only the live.
 Amounts amounts_without_stack(const reader::Stacks& stacks);
 
+// Stands for a stack that was not taken, in formats that know frames alone.
+inline const reader::Frame kNoFrame{};
+std::vector<reader::Frame> frames_of(const reader::Stack& stack);
+
 // A function of a stack. Each inlined one is a call of its own, at the address of that which it was inlined into.
 struct Call {
   reader::Frame frame;

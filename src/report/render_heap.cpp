@@ -39,9 +39,9 @@ std::string render_heap(const Exported& exported) {
   for (const reader::Stack& stack : stacks.stacks) {
     const Amounts amounts = amounts_of(stack.figures);
     total += amounts;
-    put_stack(body, amounts, stack.frames);
+    put_stack(body, amounts, frames_of(stack));
   }
-  if (without.alloc_bytes > 0) put_stack(body, without, {reader::Frame{}});
+  if (without.alloc_bytes > 0) put_stack(body, without, {kNoFrame});
   std::string out = fmt::format("heap profile: {} heapprofile\n{}\nMAPPED_LIBRARIES:\n", amounts_text(total), body);
   for (const reader::Module& module : stacks.modules)
     fmt::format_to(std::back_inserter(out), "{:08x}-{:08x} r-xp 00000000 00:00 0 {}\n", module.start, module.end,

@@ -94,9 +94,9 @@ class Profile {
   std::string text() {
     for (const char* type : {"alloc_objects", "alloc_space", "inuse_objects", "inuse_space"})
       put_type(profile::kSampleType, type, std::string_view(type).ends_with("objects") ? "count" : "bytes");
-    for (const reader::Stack& stack : stacks_.stacks) put_sample(stack.frames, amounts_of(stack.figures));
+    for (const reader::Stack& stack : stacks_.stacks) put_sample(frames_of(stack), amounts_of(stack.figures));
     const Amounts without = amounts_without_stack(stacks_);
-    if (without.alloc_bytes > 0) put_sample({Frame{}}, without);
+    if (without.alloc_bytes > 0) put_sample({kNoFrame}, without);
     for (const uint32_t module : order_) put_mapping(module);
     put_times();
     put_type(profile::kPeriodType, "space", "bytes");
@@ -141,7 +141,7 @@ class Profile {
   // An address is where a call returns to, and the call is what is meant.
   void put_location(const Frame& frame, uint64_t id) {
     static const reader::Locations kNone{{"[no stack taken]", "", 0, false}};
-    const reader::Locations& calls = frame == Frame{} ? kNone : names_.of(frame);
+    const reader::Locations& calls = frame == kNoFrame ? kNone : names_.of(frame);
     std::vector<std::pair<uint64_t, uint32_t>> lines;
     for (const Location& call : calls) lines.emplace_back(function_id(call), call.line);
     pbf_writer made(to_, profile::kLocation);

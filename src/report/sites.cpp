@@ -2,8 +2,9 @@
 //
 // The error of an estimate. A block of s bytes is sampled with probability p = 1 − e^(−s/R), where R is the mean
 // distance between samples, and stands for 1/p blocks. The sum of such weights over n samples has the variance
-// Σ w²·(1 − p); with blocks of one size that is W²·(1 − p)/n. So the standard error as a share is √(e^(−s/R) / n),
-// which the average size of a site's blocks makes of figures that are kept.
+// Σ w²·(1 − p), which is known of live blocks, since each has its sample. Of those that were freed only sums are kept:
+// with blocks of one size the variance is W²·(1 − p)/n, so that the standard error as a share is √(e^(−s/R) / n), for
+// which the average size of a site's blocks is taken.
 
 #include "report/sites.h"
 
@@ -97,13 +98,23 @@ Estimate made(double bytes, double blocks, double samples, uint64_t mean_bytes) 
   return {bytes, blocks, samples, relative_error(bytes, blocks, samples, mean_bytes)};
 }
 
-Estimate live(const StackFigures& f, uint64_t mean_bytes) {
-  return made(real(f.live_bytes()), real_blocks(f.live_count()), real(f.live_samples()), mean_bytes);
+// What a live sample adds to the variance of its site's live bytes.
+double variance_of(const Sample& sample) {
+  if (sample.weight_count <= kWholeBlock) return 0;
+  const double sampled = static_cast<double>(kWholeBlock) / real(sample.weight_count);  // how probably it was
+  return real(sample.weight_bytes) * real(sample.weight_bytes) * (1 - sampled);
+}
+
+Estimate live(const StackFigures& f, double variance) {
+  Estimate estimate{real(f.live_bytes()), real_blocks(f.live_count()), real(f.live_samples()), 0};
+  if (estimate.bytes > 0) estimate.error = std::sqrt(variance) / estimate.bytes;
+  return estimate;
 }
 
 // Of samples at the peak, and of temporary ones, there is no count: they are taken to be as heavy as the others.
 double share_of_samples(const StackFigures& f, uint64_t count) {
-  return f.alloc_count > 0 ? real(f.samples) * real(count) / real(f.alloc_count) : 0;
+  if (f.alloc_count == 0 || count == 0) return 0;
+  return std::max(1.0, real(f.samples) * real(count) / real(f.alloc_count));
 }
 
 double error_bytes(const Estimate& estimate) { return estimate.bytes * estimate.error; }
@@ -119,7 +130,7 @@ double error_since(uint64_t StackFigures::*bytes, uint64_t StackFigures::*count,
 
 // Two bounds on the error: what both levels may be off, and within one process what came and went in between.
 Estimate growth(const Site& site, uint64_t mean_bytes) {
-  const Estimate before = live(site.before, mean_bytes), after = live(site.figures, mean_bytes);
+  const Estimate before = live(site.before, site.before_variance), after = live(site.figures, site.live_variance);
   double error = std::hypot(error_bytes(before), error_bytes(after));
   if (site.continued) {
     const double came =
@@ -164,25 +175,31 @@ Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Sel
     add(site.figures, stacks.stacks[i].figures);
   }
   for (const Sample& sample : stacks.samples) {
-    // What has a stack is in its figures already, unless these are of no use.
-    if (sample.stack && !selection.live_only()) continue;
     if (!in_scope(sample.stack ? stacks.stacks[*sample.stack].scope : 0, snapshot, selection.scope)) continue;
     const std::vector<Step>& taken = sample.stack ? steps[*sample.stack] : std::vector<Step>();
     if (!selected(taken, selection) || !selected(sample, selection)) continue;
     const reader::Thread* thread = selection.thread.empty() ? nullptr : thread_of(sample, snapshot);
-    if (selection.thread.empty() || (thread != nullptr && is_wanted(*thread, selection.thread)))
-      add_live(gathering.at(taken).figures, sample);
-    else if (thread == nullptr)
-      add_live(of_ended, sample);
+    if (!selection.thread.empty() && (thread == nullptr || !is_wanted(*thread, selection.thread))) {
+      if (thread == nullptr) add_live(of_ended, sample);
+      continue;
+    }
+    Site& site = gathering.at(taken);
+    site.live_variance += variance_of(sample);
+    // What has a stack is in its figures already, unless these are of no use.
+    if (!sample.stack || selection.live_only()) add_live(site.figures, sample);
   }
-  return {gathering.take(), stacks.sampling.mean_bytes, of_ended};
+  return {gathering.take(), stacks.sampling.mean_bytes, snapshot.process.duration, of_ended};
 }
 
 Sites compare(const Sites& before, const Sites& after, bool same_process) {
   Gathering gathering;
   for (const Site& site : after.sites) gathering.at(site.steps) = site;
-  for (const Site& site : before.sites) gathering.at(site.steps).before = site.figures;
-  Sites sites{gathering.take(), std::max(before.mean_bytes, after.mean_bytes), after.of_ended};
+  for (const Site& site : before.sites) {
+    Site& now = gathering.at(site.steps);
+    now.before = site.figures;
+    now.before_variance = site.live_variance;
+  }
+  Sites sites{gathering.take(), std::max(before.mean_bytes, after.mean_bytes), after.duration, after.of_ended};
   for (Site& site : sites.sites) site.continued = same_process;
   return sites;
 }
@@ -191,7 +208,7 @@ Estimate estimate(const Site& site, By by, uint64_t mean_bytes) {
   const StackFigures& f = site.figures;
   switch (by) {
     case By::kLive:
-      return live(f, mean_bytes);
+      return live(f, site.live_variance);
     case By::kPeak:
       return made(real(f.peak_bytes), real_blocks(f.peak_count), share_of_samples(f, f.peak_count), mean_bytes);
     case By::kTemporary: {
@@ -214,17 +231,13 @@ double rank(const Estimate& estimate, By by) { return counts_blocks(by) ? estima
 
 void sort_by(Sites& sites, By by) {
   const auto rank_of = [&](const Site& site) { return rank(estimate(site, by, sites.mean_bytes), by); };
-  // Blocks without a stack are known only while they live.
-  std::erase_if(sites.sites, [&](const Site& site) {
-    const bool lives = by == By::kLive || by == By::kGrowth;
-    return !(rank_of(site) > 0) || (site.steps.empty() && !lives);
-  });
+  std::erase_if(sites.sites, [&](const Site& site) { return !(rank_of(site) > 0); });
   std::stable_sort(sites.sites.begin(), sites.sites.end(),
                    [&](const Site& a, const Site& b) { return rank_of(a) > rank_of(b); });
 }
 
 // The k-th class is of lives shorter than 4^k microseconds; the last one has no end.
-std::optional<double> median_lifetime(const StackFigures& figures) {
+std::optional<double> median_lifetime(const StackFigures& figures, double duration) {
   double total = 0;
   for (const uint64_t count : figures.lifetimes) total += real(count);
   if (total == 0) return std::nullopt;
@@ -235,7 +248,7 @@ std::optional<double> median_lifetime(const StackFigures& figures) {
     if (here > 0 && wanted <= below + here) {
       const double low = k == 0 ? 0 : std::ldexp(1.0, 2 * (static_cast<int>(k) - 1));
       const double high = k + 1 == kLifetimes ? low : std::ldexp(1.0, 2 * static_cast<int>(k));
-      return (low + (high - low) * (wanted - below) / here) * kMicroseconds;
+      return std::min((low + (high - low) * (wanted - below) / here) * kMicroseconds, duration);
     }
     below += here;
   }

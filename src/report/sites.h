@@ -36,13 +36,16 @@ struct Site {
   bool truncated = false;
   reader::StackFigures figures = {};
   reader::StackFigures before = {};  // of an earlier snapshot, where two are compared
-  bool continued = false;            // and that was of the same process
+  double live_variance = 0;          // of the estimate of its live bytes, from the samples themselves
+  double before_variance = 0;
+  bool continued = false;  // and that was of the same process
 };
 
 // The sites of a file, told apart by what tells whether two stacks read the same.
 struct Sites {
   std::vector<Site> sites = {};
   uint64_t mean_bytes = 1;        // between samples
+  double duration = 0;            // of the process, seconds
   reader::StackFigures of_ended;  // where a thread is chosen: live blocks of threads that left no name
 };
 
@@ -103,8 +106,9 @@ bool counts_blocks(By by);
 // The largest first; sites of no account are left out.
 void sort_by(Sites& sites, By by);
 
-// Half of the blocks that were freed lived no longer, in seconds; nothing where none was freed.
-std::optional<double> median_lifetime(const reader::StackFigures& figures);
+// Half of the blocks that were freed lived no longer, in seconds; nothing where none was freed. It is taken from
+// classes, and none lived longer than the process.
+std::optional<double> median_lifetime(const reader::StackFigures& figures, double duration);
 // How long freed blocks lived: for each class that has some, in order, its upper bound in seconds, and its share of
 // them all. The last class has no bound.
 struct Lifetimes {

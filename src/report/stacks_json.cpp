@@ -61,7 +61,7 @@ Json site_json(const Site& site, const StacksAnswer& answer) {
   json["uncertain"] = found.uncertain();
   json["figures"] = figures_json(site.figures);
   if (answer.by == By::kGrowth) json["before"] = figures_json(site.before);
-  json["lifetime_p50"] = optional_json(median_lifetime(site.figures));
+  json["lifetime_p50"] = optional_json(median_lifetime(site.figures, answer.sites.duration));
   json["lifetimes"] = lifetimes_json(site.figures);
   json["elsewhere_share"] = optional_json(elsewhere_share(site.figures));
   json["temporary_share"] = optional_json(temporary_share(site.figures));
@@ -92,6 +92,7 @@ Json sites_json(const StacksAnswer& answer) {
   return {{"by", info_of(answer.by).name},
           {"total", estimate_json(answer.total)},
           {"selected", estimate_json(total_of(answer.sites, answer.by))},
+          {"net", answer.by == By::kGrowth ? estimate_json(answer.net) : Json(nullptr)},
           {"incomplete", answer.incomplete},
           {"sites_found", answer.sites.sites.size()},
           {"ended_threads", {{"live_bytes", answer.sites.of_ended.live_bytes()}}},

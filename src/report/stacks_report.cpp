@@ -68,15 +68,15 @@ std::string figures_line(const Site& site, const StacksAnswer& answer) {
 }
 
 // How long freed blocks lived, and who freed them.
-std::string freed_text(const StackFigures& figures) {
+std::string freed_text(const StackFigures& figures, double duration) {
   std::vector<std::string> parts;
-  if (const auto half = median_lifetime(figures)) parts.push_back("half freed within " + brief_text(*half));
+  if (const auto half = median_lifetime(figures, duration)) parts.push_back("half freed within " + brief_text(*half));
   if (const auto share = elsewhere_share(figures); share && *share > 0)
     parts.push_back(share_text(*share, 1) + " freed by another thread");
   return joined(parts);
 }
 
-std::string history_line(const Site& site, By by) {
+std::string history_line(const Site& site, By by, double duration) {
   const StackFigures& f = site.figures;
   std::vector<std::string> parts;
   if (by == By::kGrowth)
@@ -85,7 +85,7 @@ std::string history_line(const Site& site, By by) {
   if (by != By::kAllocated && f.freed_count > 0)
     parts.push_back(fmt::format("{} allocated in {}", sized(f.alloc_bytes),
                                 plural(static_cast<double>(blocks_of(f.alloc_count)), "block")));
-  parts.push_back(freed_text(f));
+  parts.push_back(freed_text(f, duration));
   if (const auto share = temporary_share(f); share && *share > 0) parts.push_back(share_text(*share, 1) + " temporary");
   return joined(parts);
 }
@@ -115,7 +115,7 @@ void add_site(std::vector<std::string>& lines, const Site& site, const StacksAns
   const Step* who = culprit(site);
   lines.push_back(fmt::format("{:>3}. {}", number, who != nullptr ? step_text(*who) : "(no stack was taken)"));
   lines.push_back("     " + figures_line(site, answer));
-  for (const std::string& line : {history_line(site, answer.by), lifetimes_line(site.figures)})
+  for (const std::string& line : {history_line(site, answer.by, answer.sites.duration), lifetimes_line(site.figures)})
     if (!line.empty()) lines.push_back("     " + line);
   add_stack(lines, site, answer.depth);
 }
@@ -150,21 +150,58 @@ std::string latency_text(std::string_view name, const Latencies& latencies) {
                      brief_text(latencies.slowest()), plural(static_cast<double>(latencies.calls()), "call"));
 }
 
-}  // namespace
-
-Estimate total_of(const Sites& sites, By by) {
+template <typename Counts>
+Estimate sum_of(const Sites& sites, By by, Counts counts) {
   Estimate total;
   double variance = 0;
   for (const Site& site : sites.sites) {
     const Estimate part = estimate(site, by, sites.mean_bytes);
-    if (!(rank(part, by) > 0)) continue;
+    if (!counts(part)) continue;
     total.bytes += part.bytes;
     total.blocks += part.blocks;
     total.samples += part.samples;
     variance += std::pow(part.error * rank(part, by), 2);
   }
-  if (rank(total, by) > 0) total.error = std::sqrt(variance) / rank(total, by);
+  if (rank(total, by) != 0) total.error = std::sqrt(variance) / std::abs(rank(total, by));
   return total;
+}
+
+// "+5 MiB more live" says it already; a net figure may be below zero.
+std::string net_text(const Estimate& net) {
+  return fmt::format("{}{} in all{}", net.bytes >= 0 ? "+" : "-", sized(std::abs(net.bytes)),
+                     net.error > 0 ? " ± " + sized(std::abs(net.bytes) * net.error) : "");
+}
+
+// What is shown of how much, and what is not.
+std::string remark_of(const StacksAnswer& answer) {
+  const Estimate chosen = total_of(answer.sites, answer.by);
+  const double all = rank(answer.total, answer.by);
+  const bool narrowed = rank(chosen, answer.by) < all * (1 - 1e-9);  // not by the order of a sum
+  return joined({answer.by == By::kGrowth ? net_text(answer.net) : "",
+                 ranked(rank(chosen, answer.by), answer.by) + (answer.by == By::kGrowth ? " where it grew" : "") +
+                     (narrowed ? " of " + amount(all, answer.by) : std::string()),
+                 sure(chosen, answer.by), counts_blocks(answer.by) ? "" : plural(chosen.blocks, "block"),
+                 plural(static_cast<double>(answer.sites.sites.size()), "stack"),
+                 answer.incomplete ? "incomplete: tables were full" : ""});
+}
+
+void add_left_out(std::vector<std::string>& lines, const StacksAnswer& answer) {
+  if (answer.sites.of_ended.samples > 0)
+    lines.push_back("left out: " + sized(answer.sites.of_ended.live_bytes()) +
+                    " live of threads that have ended and left no name");
+  if (answer.suppressed > 0)
+    lines.push_back(fmt::format("suppressed: {} in {}", sized(answer.suppressed_bytes),
+                                plural(static_cast<double>(answer.suppressed), "stack")));
+}
+
+}  // namespace
+
+Estimate total_of(const Sites& sites, By by) {
+  return sum_of(sites, by, [&](const Estimate& part) { return rank(part, by) > 0; });
+}
+
+Estimate net_of(const Sites& sites, By by) {
+  return sum_of(sites, by, [](const Estimate&) { return true; });
 }
 
 std::vector<std::string> way_to(std::vector<Step> steps, size_t depth) {
@@ -177,36 +214,26 @@ std::vector<std::string> way_to(std::vector<Step> steps, size_t depth) {
 }
 
 Section sites_section(const StacksAnswer& answer) {
-  Section section{.title = title_of(answer)};
+  Section section{.title = title_of(answer), .remark = remark_of(answer)};
   const std::vector<Site>& sites = answer.sites.sites;
-  const Estimate chosen = total_of(answer.sites, answer.by);
-  const double all = rank(answer.total, answer.by);
-  const bool narrowed = rank(chosen, answer.by) < all * (1 - 1e-9);  // not by the order of a sum
-  section.remark = joined(
-      {ranked(rank(chosen, answer.by), answer.by) + (narrowed ? " of " + amount(all, answer.by) : std::string()),
-       sure(chosen, answer.by), counts_blocks(answer.by) ? "" : plural(chosen.blocks, "block"),
-       plural(static_cast<double>(sites.size()), "stack"), answer.incomplete ? "incomplete: tables were full" : ""});
   if (sites.empty()) section.lines.push_back("none");
   for (size_t i = 0; i < sites.size() && i < answer.limit; ++i) add_site(section.lines, sites[i], answer, i + 1);
   if (sites.size() > answer.limit)
     section.lines.push_back("… " + plural(static_cast<double>(sites.size() - answer.limit), "more stack"));
   if (answer.leaks && !sites.empty())
     section.lines.push_back("live is not lost for certain: heapster does not look for pointers to it");
-  if (answer.sites.of_ended.samples > 0)
-    section.lines.push_back("left out: " + sized(answer.sites.of_ended.live_bytes()) +
-                            " live of threads that have ended and left no name");
-  if (answer.suppressed > 0)
-    section.lines.push_back(fmt::format("suppressed: {} in {}", sized(answer.suppressed_bytes),
-                                        plural(static_cast<double>(answer.suppressed), "stack")));
+  add_left_out(section.lines, answer);
   return section;
 }
 
-Section tree_section(const Node& root, By by, Direction direction) {
+Section tree_section(const StacksAnswer& answer, Direction direction) {
+  const Node root = make_tree(answer.sites, answer.by, direction);
   Section section{.title = direction == Direction::kCallers ? "From the outermost function inwards"
-                                                            : "From the allocating function outwards"};
-  section.remark = ranked(root.value, by);
-  draw(section.lines, root, root.value, by, "");
+                                                            : "From the allocating function outwards",
+                  .remark = remark_of(answer)};
+  draw(section.lines, root, root.value, answer.by, "");
   if (section.lines.empty()) section.lines.push_back("none");
+  add_left_out(section.lines, answer);
   return section;
 }
 
@@ -226,9 +253,12 @@ Section sampling_section(const Snapshot& snapshot) {
               s.stacks_dropped > 0 ? counted(s.stacks_dropped) + " without their stack, table full" : "",
               s.modules_dropped > 0 ? counted(s.modules_dropped) + " objects dropped, table full" : "",
               stacks.damaged > 0 ? counted(stacks.damaged) + " damaged" : ""}));
+  if (const auto inherited = snapshot.stats.live_at_fork.bytes().value(); inherited && *inherited > 0)
+    section.lines.push_back(sized(static_cast<double>(*inherited)) +
+                            " came from the parent when this process was forked, without a stack");
   const std::string latencies = joined({latency_text("next malloc", {s.malloc_nanoseconds, s.malloc_slowest}),
                                         latency_text("next free", {s.free_nanoseconds, s.free_slowest})});
-  for (const std::string& line : {latencies, freed_text(total), lifetimes_line(total)})
+  for (const std::string& line : {latencies, freed_text(total, snapshot.process.duration), lifetimes_line(total)})
     if (!line.empty()) section.lines.push_back(line);
   return section;
 }

@@ -20,6 +20,7 @@ struct StacksAnswer {
   By by = By::kLive;
   Sites sites = {};         // in order
   Estimate total = {};      // of all sites, selected or not
+  Estimate net = {};        // of growth: with what has shrunk
   size_t limit = 20;        // how many are told
   size_t depth = 12;        // functions of each that a person is shown
   bool leaks = false;       // the question is what stays live
@@ -28,14 +29,16 @@ struct StacksAnswer {
   double suppressed_bytes = 0;
 };
 
-// All sites together; the error is that of their sum.
+// All sites together that have some of what is asked for; the error is that of their sum.
 Estimate total_of(const Sites& sites, By by);
+// The same with those that have shrunk.
+Estimate net_of(const Sites& sites, By by);
 
 // The functions of one stack, a line each, from the one on that a person would go and look at.
 std::vector<std::string> way_to(std::vector<Step> steps, size_t depth);
 
 Section sites_section(const StacksAnswer& answer);
-Section tree_section(const Node& root, By by, Direction direction);
+Section tree_section(const StacksAnswer& answer, Direction direction);
 Json sites_json(const StacksAnswer& answer);
 Json tree_json(const Node& node);
 

@@ -84,7 +84,9 @@ FoundObject find_object(const reader::Module& module, const Places& places) {
   const bool has_path = module.path.starts_with('/');  // neither cut off at its front nor the kernel's own object
   const std::string path = places.sysroot + module.path;
   const Fit fit = has_path ? fit_of(path, module.build_id) : Fit::kAbsent;
-  if (fit == Fit::kSame) return {path, ""};
+  if (fit == Fit::kSame)
+    return {path, module.build_id.empty() ? path + ": has no build id, so it may be another build than the one measured"
+                                          : ""};
   if (module.build_id.size() > 2)
     for (const std::string& directory : places.directories) {
       const std::string name =
@@ -93,7 +95,9 @@ FoundObject find_object(const reader::Module& module, const Places& places) {
         if (fit_of(name + ending, module.build_id) == Fit::kSame) return {name + ending, ""};
     }
   if (fit == Fit::kOther) return {"", path + ": is another build than the one that was measured"};
-  return {"", has_path ? path + ": no such object here" : ""};
+  if (has_path) return {"", path + ": no such object here"};
+  const bool is_file = module.path.find('/') != std::string::npos;
+  return {"", is_file ? "…" + module.path + ": its path is not known as a whole" : ""};
 }
 
 }  // namespace heapster::symbols

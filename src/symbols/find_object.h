@@ -22,7 +22,7 @@ Places with_defaults(Places places);
 
 struct FoundObject {
   std::string path;     // empty: there is none
-  std::string trouble;  // why not, where that is worth a word
+  std::string trouble;  // why not, or why with reserve, where that is worth a word
 };
 FoundObject find_object(const reader::Module& module, const Places& places);
 

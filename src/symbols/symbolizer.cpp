@@ -59,11 +59,10 @@ void Symbolizer::look_up(const reader::Module& module, const Wanted& wanted, Cac
 
   const FoundObject found = find_object(module, options_.places);
   Object object(module, found.path, options_.places);
-  if (!object.opened()) {
-    const bool said = std::find(troubles_.begin(), troubles_.end(), found.trouble) != troubles_.end();
-    if (!found.trouble.empty() && !said) troubles_.push_back(found.trouble);
-    return;
-  }
+  const bool said = std::find(troubles_.begin(), troubles_.end(), found.trouble) != troubles_.end();
+  // What is not here a server may have had.
+  if (!found.trouble.empty() && !said && (!object.opened() || !found.path.empty())) troubles_.push_back(found.trouble);
+  if (!object.opened()) return;
   const int table = object.has_lines() ? 0 : object.symbols();
   if (!object.has_lines() && table == 0) return;
   Cache::Entries kept = cache_.load(module.build_id, table);

@@ -119,7 +119,7 @@ TEST(End, WhatDestructorsFreeIsNotLeaked) {
 
 // A sandboxed program gets no system call from us; its segment stays and holds the numbers.
 TEST(End, UnderSeccompNothingIsAdded) {
-  for (const char* way : {"prctl", "seccomp"}) {
+  for (const char* way : {"prctl", "seccomp", "prctl-by-syscall"}) {
     for (const char* mean : {"", "1", "16K"}) {
       Sandbox sandbox;
       const Ended ended = sandbox.run_measured({kSubject, "seccomp", way}, {{"HEAPSTER_STACKS", mean}});

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -168,9 +169,10 @@ int under_seccomp(int argument_count, char** arguments) {
   filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
   const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  const bool by_prctl = argument_count > 0 && arguments[0][0] == 'p';
-  const long set = by_prctl ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0)
-                            : syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+  const std::string_view way = argument_count > 0 ? arguments[0] : "seccomp";
+  const long set = way == "prctl"     ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0)
+                   : way == "seccomp" ? syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program)
+                                      : syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
   if (set != 0) return 1;
   // std::thread would ask for more system calls than the heap does.
   static char stack[64 * 1024];

@@ -8,10 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 
 #include "living.h"
 #include "reader/load.h"
+#include "stack_tables.h"
 
 namespace heapster::reader {
 namespace {
@@ -24,7 +26,11 @@ TEST(Dump, HoldsTheSameNumbers) {
   const RunDirectory run;
   Segment segment = test::busy_segment();
   test::count_malloc(segment.hand_over(1, 4244, "second"), 64, 72);
-  const std::string from = run.write("1-2-3", segment.whole());
+  segment.section(SectionType::kArenas).used = 1;
+  std::string bytes = segment.whole();
+  constexpr std::string_view kPool = "pool";
+  bytes.replace(kArenasOffset + offsetof(heapster_arena, name), kPool.size(), kPool);
+  const std::string from = run.write("1-2-3", bytes);
   const std::string to = run.path() + "/copy.heap";
   ASSERT_TRUE(dump(from, to));
   const auto a = load(from);
@@ -36,6 +42,43 @@ TEST(Dump, HoldsTheSameNumbers) {
   EXPECT_EQ(b->threads.at(1).name, "second");
   EXPECT_EQ(b->threads.at(1).stats.alloc.count().value(), 1);
   EXPECT_EQ(a->process.label, b->process.label);
+  ASSERT_EQ(b->arenas.size(), 1u);
+  EXPECT_EQ(b->arenas[0].name, kPool);
+}
+
+// A segment leaves room for what its tables may become; a copy does not.
+TEST(Dump, PutsTheTablesOfStacksBehindEachOther) {
+  const RunDirectory run;
+  Segment segment = test::busy_segment();
+  std::string bytes = test::busy_stacks().behind(segment);
+  Header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  uint64_t far = 100 << 20;
+  for (Section& section : header.sections) {
+    if (section.type < static_cast<uint32_t>(SectionType::kSampling) ||
+        section.type > static_cast<uint32_t>(SectionType::kSamples))
+      continue;
+    const std::string table = bytes.substr(section.offset, section.used * section.item_bytes);
+    bytes.resize(far);
+    bytes += table;
+    section.offset = far;
+    far += 10 << 20;
+  }
+  std::memcpy(bytes.data(), &header, sizeof header);
+  const std::string from = run.write("1-2-3", bytes);
+  const std::string to = run.path() + "/copy.heap";
+  ASSERT_TRUE(dump(from, to));
+  EXPECT_LT(std::filesystem::file_size(to), 256u * 1024);
+  const auto a = load(from), b = load(to);
+  ASSERT_TRUE(a);
+  ASSERT_TRUE(b) << b.error().text;
+  ASSERT_TRUE(b->stacks);
+  EXPECT_EQ(b->stacks->stacks.size(), a->stacks->stacks.size());
+  EXPECT_EQ(b->stacks->samples.size(), a->stacks->samples.size());
+  EXPECT_EQ(b->stacks->modules.at(1).path, a->stacks->modules.at(1).path);
+  EXPECT_EQ(b->stacks->stacks.at(0).frames, a->stacks->stacks.at(0).frames);
+  EXPECT_EQ(b->stacks->total().alloc_bytes, a->stacks->total().alloc_bytes);
+  EXPECT_EQ(b->stacks->damaged, 0u);
 }
 
 TEST(Dump, KeepsHolesAndIsPrivate) {

@@ -75,7 +75,7 @@ TEST(StacksGolden, Trees) {
   const StacksAnswer answer = answer_of(loaded(test::busy_stacks()), By::kAllocated);
   std::string text;
   for (const Direction direction : {Direction::kCallers, Direction::kCallees})
-    text += text_of(tree_section(make_tree(answer.sites, answer.by, direction), answer.by, direction));
+    text += text_of(tree_section(answer, direction));
   expect_golden("trees.txt", text);
 }
 
@@ -84,6 +84,7 @@ StacksAnswer growth_of(const reader::Snapshot& before, const reader::Snapshot& a
       .by = By::kGrowth,
       .sites = compare(make_sites(before, named(before)), make_sites(after, named(after)), same_process)};
   answer.total = total_of(answer.sites, By::kGrowth);
+  answer.net = net_of(answer.sites, By::kGrowth);
   sort_by(answer.sites, By::kGrowth);
   return answer;
 }
@@ -140,6 +141,16 @@ TEST(Sites, TheCulpritIsNoProgramsOwnAllocatorAndNoNamelessPartOfOne) {
             "lib.so+0x10")
       << "a library calls who gave it something to call";
   EXPECT_EQ(found({nameless, {.function = "malloc"}}), "lib.so+0x10") << "somebody has to be asked";
+  for (const char* way :
+       {"__GI___strdup", "___asprintf", "_PyMem_RawMalloc", "operator new[](unsigned long)", "zmalloc_usable",
+        "shop::Item::operator new(unsigned long)", "os::malloc(unsigned long, MEMFLAGS)", "__rust_alloc_zeroed",
+        "<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem",
+        "core::iter::traits::iterator::Iterator::collect", "hashbrown::map::HashMap<K,V,S,A>::insert",
+        "<T as core::convert::Into<U>>::into"})
+    EXPECT_EQ(found({{.function = way}, {.function = "mine"}}), "mine") << way;
+  for (const char* mine : {"malloc_tree", "calloc_matrix()", "shop::malloc(int)", "<app::Cache as app::Store>::fill",
+                           "strdup_all", "reallocate", "app::operators::make(int)"})
+    EXPECT_EQ(found({{.function = "malloc"}, {.function = mine}, {.function = "main"}}), mine) << mine;
 }
 
 TEST(Sites, StacksThatReadTheSameAreOne) {
@@ -189,7 +200,9 @@ TEST(Sites, BlocksWithoutAStackAreASiteOfTheirOwn) {
   const StacksAnswer live = answer_of(loaded(tables), By::kLive);
   EXPECT_EQ(culprits(live).size(), 4u);
   EXPECT_TRUE(live.sites.sites[3].steps.empty());
-  EXPECT_EQ(culprits(answer_of(loaded(tables), By::kAllocated)).size(), 4u) << "what they allocated is not known";
+  const StacksAnswer allocated = answer_of(loaded(tables), By::kAllocated);
+  EXPECT_EQ(culprits(allocated).size(), 5u) << "of which only the live are known";
+  EXPECT_EQ(total_of(allocated.sites, By::kAllocated).bytes, allocated.total.bytes);
   EXPECT_EQ(answer_of(loaded(tables), By::kLive, {.function = "main"}).sites.sites.size(), 3u);
 }
 
@@ -222,13 +235,78 @@ TEST(Sites, TheErrorIsThatOfRepeatedSampling) {
   EXPECT_NEAR(told / kRuns, std::sqrt(squares / kRuns), 0.01);
 }
 
-TEST(Sites, LifetimesHaveAMedian) {
+// What one thread freed may be in the table at the peak without its allocation.
+TEST(Sites, WhatLivedAtThePeakIsNeverBelowNothing) {
+  StackTables tables(1);
+  const uint16_t module = tables.add_module("/bin/p", 0x1000, 0x9000, 0, 1);
+  const uint32_t stack = tables.add_stack({{module, 0x1010}});
+  tables.keep(stack, 10, 1);
+  tables.stacks[stack].peak_bytes = static_cast<uint64_t>(-1698);
+  tables.stacks[stack].peak_count = static_cast<uint64_t>(-3 * 256);
+  const StacksAnswer answer = answer_of(loaded(tables), By::kPeak);
+  EXPECT_EQ(answer.total.bytes, 0);
+  EXPECT_TRUE(answer.sites.sites.empty());
+}
+
+TEST(Sites, WithFullTablesTheSamplesTellWhatIsLive) {
+  StackTables tables(1);
+  const uint16_t module = tables.add_module("/bin/p", 0x1000, 0x9000, 0, 1);
+  const uint32_t stack = tables.add_stack({{module, 0x1010}});
+  tables.keep(stack, 10, 1);
+  tables.allocate(stack, 10, 50);  // freed by a thread that found no room to say so
+  EXPECT_EQ(answer_of(loaded(tables), By::kLive).total.bytes, 510);
+  tables.sampling.stacks_dropped = 1;
+  EXPECT_EQ(answer_of(loaded(tables), By::kLive).total.bytes, 10);
+}
+
+TEST(Sites, AStackThatWasNotTakenHasNoFunction) {
+  StackTables tables(1);
+  const uint32_t stack = tables.add_stack({{0, 0}});
+  tables.stacks[stack].flags = kStackTruncated;
+  tables.pass(stack, 10, 1, 3);
+  tables.keep(stack, 10, 1);
+  const StacksAnswer answer = answer_of(loaded(tables), By::kAllocated);
+  ASSERT_EQ(answer.sites.sites.size(), 1u);
+  EXPECT_TRUE(answer.sites.sites[0].steps.empty());
+  EXPECT_FALSE(answer.sites.sites[0].truncated);
+  EXPECT_EQ(answer.total.bytes, 20);
+}
+
+// Many small blocks and a few large ones from one place: the large ones are always sampled, and the small ones hardly
+// count.
+TEST(Sites, TheErrorOfLiveBytesIsThatOfItsSamples) {
+  StackTables tables(512 * 1024);
+  const uint16_t module = tables.add_module("/bin/p", 0x1000, 0x9000, 0, 1);
+  const uint32_t stack = tables.add_stack({{module, 0x1010}});
+  for (int i = 0; i < 3; ++i) tables.keep(stack, 10 << 20, 1);
+  tables.keep(stack, 16, 32768);
+  const Estimate found = estimate(answer_of(loaded(tables), By::kLive).sites.sites.at(0), By::kLive, 512 * 1024);
+  EXPECT_NEAR(found.error * found.bytes, 512 * 1024, 100);
+}
+
+// What grew by as much as something else shrank is no growth of the program.
+TEST(Sites, GrowthHasANetFigure) {
+  StackTables tables(1);
+  const uint16_t module = tables.add_module("/bin/p", 0x1000, 0x9000, 0, 1);
+  const uint32_t one = tables.add_stack({{module, 0x1010}}), other = tables.add_stack({{module, 0x2010}});
+  StackTables after = tables;
+  tables.keep(one, 1000, 1);
+  after.keep(other, 1100, 1);
+  const StacksAnswer answer = growth_of(loaded(tables), loaded(after), false);
+  EXPECT_EQ(answer.total.bytes, 1100);
+  EXPECT_EQ(answer.net.bytes, 100);
+  const Section section = sites_section(answer);
+  EXPECT_TRUE(section.remark.starts_with("+100 B in all · +1.07 KiB more live where it grew")) << section.remark;
+}
+
+TEST(Sites, LifetimesHaveAMedianNoLongerThanTheProcess) {
   reader::StackFigures figures;
-  EXPECT_EQ(median_lifetime(figures), std::nullopt);
+  EXPECT_EQ(median_lifetime(figures, 1e9), std::nullopt);
   figures.lifetimes[1] = 10;  // from 1 to 4 µs
-  EXPECT_DOUBLE_EQ(*median_lifetime(figures), 2.5e-6);
+  EXPECT_DOUBLE_EQ(*median_lifetime(figures, 1e9), 2.5e-6);
+  EXPECT_DOUBLE_EQ(*median_lifetime(figures, 2e-6), 2e-6);
   figures.lifetimes[kLifetimes - 1] = 100;
-  EXPECT_DOUBLE_EQ(*median_lifetime(figures), std::ldexp(1e-6, 28));
+  EXPECT_DOUBLE_EQ(*median_lifetime(figures, 1e9), std::ldexp(1e-6, 28));
   EXPECT_EQ(elsewhere_share(figures), std::nullopt);
 }
 

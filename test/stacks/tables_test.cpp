@@ -55,5 +55,22 @@ TEST(Tables, OfSamplesDropWhatFindsNoRoomAndTakeOthersLater) {
   EXPECT_EQ(stacks.samples.size(), stacks.total().live_samples());
 }
 
+// Where the kernel refuses more, that is told, and it is not asked again for each block.
+TEST(Tables, ThatCannotGrowSaySo) {
+  Sandbox sandbox;
+  Variables variables = sandbox.measured();
+  const std::string preload = variables["LD_PRELOAD"];
+  variables.erase("LD_PRELOAD");
+  variables["HEAPSTER_STACKS"] = "1";
+  const Ended ended = sandbox.run({"/bin/sh", "-c", "ulimit -v 130000; exec \"$@\"", "sh", "/usr/bin/env",
+                                   "LD_PRELOAD=" + preload, kSubject, "crowd-of-samples"},
+                                  variables);
+  ASSERT_EQ(ended.exit_code, 0) << "signal " << ended.signal << ended.err;
+  const reader::Snapshot snapshot = sandbox.snapshot();
+  EXPECT_TRUE(has_note(snapshot, "stacks_no_room"));
+  EXPECT_GT(snapshot.stacks->sampling.samples_dropped, 1'200'000u - kMaxSamples);
+  EXPECT_GT(snapshot.stacks->total().samples, 100'000u);
+}
+
 }  // namespace
 }  // namespace heapster::test

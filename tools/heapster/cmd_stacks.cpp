@@ -91,7 +91,7 @@ Result<reader::Done> read_size(Wishes& wishes) {
 }
 
 Result<By> by_of(const Wishes& wishes) {
-  if (wishes.by.empty()) return wishes.growth ? By::kGrowth : wishes.temporary ? By::kTemporary : By::kLive;
+  if (wishes.by.empty()) return wishes.temporary ? By::kTemporary : wishes.growth ? By::kGrowth : By::kLive;
   std::vector<std::string_view> names;
   for (const report::ByInfo& info : report::kBys) {
     if (info.name == wishes.by) return info.by;
@@ -109,6 +109,8 @@ Result<reader::Done> read_words(Wishes& wishes) {
   wishes.growth |= *by == By::kGrowth;
   if (wishes.growth != (wishes.files.size() == 2) || wishes.files.size() > 2)
     return Error{wishes.growth ? "--growth needs two snapshots" : "one snapshot; --growth compares two"};
+  if (wishes.temporary && *by != By::kTemporary) return Error{"--temporary has an order of its own"};
+  if (!wishes.only.empty() && wishes.growth) return Error{"--only is of one snapshot, without --growth"};
   if ((wishes.growth && *by != By::kGrowth) || (wishes.leaks && *by != By::kLive))
     return Error{wishes.leaks ? "--leaks are ordered by live bytes" : "--growth has an order of its own"};
   if (!wishes.suppressions.empty() && !wishes.leaks) return Error{"--suppressions is of use with --leaks only"};
@@ -154,6 +156,7 @@ class Question {
     answer.total = report::total_of(sites({}), answer.by);
     answer.incomplete = snapshots_.back().stacks->dropped() > 0;
     answer.sites = sites(wishes_.selection);
+    answer.net = report::net_of(answer.sites, answer.by);
     report::sort_by(answer.sites, answer.by);
   }
 
@@ -182,11 +185,9 @@ std::string text_of(const std::vector<reader::Snapshot>& snapshots, const Wishes
   const report::StacksAnswer& answer = wishes.answer;
   report::Report text = report::make_head(snapshots.back());
   text.sections.push_back(report::sampling_section(snapshots.back()));
-  text.sections.push_back(wishes.tree || wishes.callees
-                              ? report::tree_section(report::make_tree(answer.sites, answer.by, direction_of(wishes)),
-                                                     answer.by, direction_of(wishes))
-                              : report::sites_section(answer));
-  if (!troubles.empty()) text.sections.push_back({.title = "Names that are missing"});
+  text.sections.push_back(wishes.tree || wishes.callees ? report::tree_section(answer, direction_of(wishes))
+                                                        : report::sites_section(answer));
+  if (!troubles.empty()) text.sections.push_back({.title = "Names that are missing or uncertain"});
   for (const std::string& trouble : troubles) text.sections.back().lines.push_back(report::printable(trouble));
   return report::render_text(text, look_of(STDOUT_FILENO));
 }

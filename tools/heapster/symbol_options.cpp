@@ -28,8 +28,10 @@ symbols::Options to_options(const SymbolOptions& options, bool to_terminal) {
 
 void add_symbol_options(CLI::App& application, SymbolOptions& options) {
   application.add_option("--sysroot", options.sysroot, "where the measured machine's files lie")
+      ->check(CLI::ExistingDirectory)
       ->type_name("DIRECTORY");
   application.add_option("--debug-dir", options.debug_directories, "separate debug files, by build id; repeatable")
+      ->check(CLI::ExistingDirectory)
       ->type_name("DIRECTORY")
       ->allow_extra_args(false);
   application.add_flag("--no-cache", options.no_cache, "neither use nor keep names in ~/.cache/heapster");
