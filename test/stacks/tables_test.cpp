@@ -63,7 +63,7 @@ TEST(Tables, ThatCannotGrowSaySo) {
   variables.erase("LD_PRELOAD");
   variables["HEAPSTER_STACKS"] = "1";
   const Ended ended = sandbox.run({"/bin/sh", "-c", "ulimit -v 130000; exec \"$@\"", "sh", "/usr/bin/env",
-                                   "LD_PRELOAD=" + preload, kSubject, "crowd-of-samples"},
+                                   "LD_PRELOAD=" + preload, "MALLOC_ARENA_MAX=1", kSubject, "crowd-of-samples"},
                                   variables);
   ASSERT_EQ(ended.exit_code, 0) << "signal " << ended.signal << ended.err;
   const reader::Snapshot snapshot = sandbox.snapshot();
