@@ -19,7 +19,8 @@ constexpr std::string_view kAllocators[] = {
     "malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign", "posix_memalign", "valloc", "pvalloc",
     "strdup", "strndup", "wcsdup", "asprintf", "vasprintf", "IO_vasprintf*", "vasprintf_internal",
     // C++, Rust
-    "operator new*", "*::operator new*", "rust_alloc*", "rust_realloc", "rdl_alloc*", "rdl_realloc", "rg_alloc*", "rg_realloc",
+    "operator new*", "*::operator new*", "rust_alloc*", "rust_realloc", "rdl_alloc*", "rdl_realloc", "rg_alloc*",
+    "rg_realloc",
     // what many write
     "xmalloc*", "xrealloc*", "xcalloc*", "xstrdup", "xstrndup", "xzalloc", "x2realloc", "xnmalloc", "xpalloc",
     "safe_malloc*", "safe_calloc*", "safe_realloc*",
