@@ -176,9 +176,11 @@ std::string net_text(const Estimate& net) {
 std::string remark_of(const StacksAnswer& answer) {
   const Estimate chosen = total_of(answer.sites, answer.by);
   const double all = rank(answer.total, answer.by);
-  const bool narrowed = rank(chosen, answer.by) < all * (1 - 1e-9);  // not by the order of a sum
-  return joined({answer.by == By::kGrowth ? net_text(answer.net) : "",
-                 ranked(rank(chosen, answer.by), answer.by) + (answer.by == By::kGrowth ? " where it grew" : "") +
+  const auto is_less = [](double a, double b) { return a < b * (1 - 1e-9); };  // not by the order of a sum
+  const bool narrowed = is_less(rank(chosen, answer.by), all);
+  const bool shrank = answer.by == By::kGrowth && is_less(answer.net.bytes, chosen.bytes);
+  return joined({shrank ? net_text(answer.net) : "",
+                 ranked(rank(chosen, answer.by), answer.by) + (shrank ? " where it grew" : "") +
                      (narrowed ? " of " + amount(all, answer.by) : std::string()),
                  sure(chosen, answer.by), counts_blocks(answer.by) ? "" : plural(chosen.blocks, "block"),
                  plural(static_cast<double>(answer.sites.sites.size()), "stack"),
