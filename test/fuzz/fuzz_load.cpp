@@ -25,12 +25,12 @@ void tell_stacks(const reader::Snapshot& snapshot) {
   for (const report::ByInfo& info : report::kBys) {
     report::StacksAnswer answer{.by = info.by, .sites = report::compare(all, all, true)};
     answer.total = report::total_of(answer.sites, info.by);
+    answer.net = report::net_of(answer.sites, info.by);
     report::sort_by(answer.sites, info.by);
     report::render_text({.sections = {report::sites_section(answer)}});
     report::json_text(report::sites_json(answer));
-    const report::Node tree = report::make_tree(answer.sites, info.by, report::Direction::kCallers);
-    report::render_text({.sections = {report::tree_section(tree, info.by, report::Direction::kCallers)}});
-    report::json_text(report::tree_json(tree));
+    report::render_text({.sections = {report::tree_section(answer, report::Direction::kCallers)}});
+    report::json_text(report::tree_json(report::make_tree(answer.sites, info.by, report::Direction::kCallers)));
   }
   report::make_sites(snapshot, names, {.function = "*a*b", .thread = "w", .least_size = 10});
 }
