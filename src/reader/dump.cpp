@@ -4,7 +4,7 @@
 // inside its sections is carried along. Two things are ours to care for: the timeline must not be
 // copied while its writer rearranges it, and the copy must know when it was made. The tables of stacks only
 // grow; they are copied in the order in which they name each other (stacks.cpp), each with its count of that moment,
-// and one behind the other: a segment leaves room for what they may become, and is 100 MiB long.
+// and one behind the other: a segment leaves room for what they may become, and is longer by far.
 
 #include "reader/dump.h"
 

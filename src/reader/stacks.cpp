@@ -116,12 +116,12 @@ class Decoder {
         if (static_cast<int64_t>(*level) < 0) *level = 0;
       // Whoever frees another's block and finds no room for an entry of his own could not tell. The samples can.
       if (to_.sampling.stacks_dropped == 0) continue;
-      figures.freed_samples =
-          std::max(figures.freed_samples, figures.samples - std::min(figures.samples, live[i].samples));
-      figures.freed_count =
-          std::max(figures.freed_count, figures.alloc_count - std::min(figures.alloc_count, live[i].alloc_count));
-      figures.freed_bytes =
-          std::max(figures.freed_bytes, figures.alloc_bytes - std::min(figures.alloc_bytes, live[i].alloc_bytes));
+      const auto at_least = [](uint64_t& freed, uint64_t all, uint64_t lives) {
+        freed = std::max(freed, all - std::min(all, lives));
+      };
+      at_least(figures.freed_samples, figures.samples, live[i].samples);
+      at_least(figures.freed_count, figures.alloc_count, live[i].alloc_count);
+      at_least(figures.freed_bytes, figures.alloc_bytes, live[i].alloc_bytes);
     }
   }
 

@@ -12,8 +12,7 @@ namespace heapster::report {
 
 namespace {
 
-// Stand-ins, so that each block has a stack and each stack a beginning.
-const reader::Location kNoStackTaken{"[no stack taken]", "", 0, false};
+// Stands in, so that each stack has a beginning.
 const reader::Location kCutOff{"[cut off]", "", 0, false};
 
 std::string hex_text(const uint8_t* bytes, size_t count) {

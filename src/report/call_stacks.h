@@ -31,7 +31,8 @@ Amounts amounts_of(const reader::StackFigures& figures);
 // Of live blocks whose stack was not taken. Those that were freed are not known, hence allocated are only the live.
 Amounts amounts_without_stack(const reader::Stacks& stacks);
 
-// Stands for a stack that was not taken, in formats that know frames alone.
+// Stand for a stack that was not taken: its function, and its frame in formats that know frames alone.
+inline const reader::Location kNoStackTaken{"[no stack taken]", "", 0, false};
 inline const reader::Frame kNoFrame{};
 std::vector<reader::Frame> frames_of(const reader::Stack& stack);
 

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "report/pattern.h"
+
 namespace heapster::report {
 
 namespace {
@@ -74,21 +76,10 @@ std::string_view without_arguments(std::string_view name) {
   return end == 0 || end == std::string_view::npos ? name : name.substr(0, end);
 }
 
-bool is_like(std::string_view name, std::string_view pattern) {
-  const size_t star = pattern.find('*');
-  if (star == std::string_view::npos) return name == pattern;
-  if (!name.starts_with(pattern.substr(0, star))) return false;
-  const std::string_view rest = pattern.substr(star + 1);
-  if (rest.empty()) return true;
-  for (size_t i = star; i < name.size(); ++i)
-    if (is_like(name.substr(i), rest)) return true;
-  return false;
-}
-
 template <size_t kCount>
 bool is_like_any(std::string_view name, const std::string_view (&patterns)[kCount]) {
   return std::any_of(std::begin(patterns), std::end(patterns),
-                     [&](std::string_view pattern) { return is_like(name, pattern); });
+                     [&](std::string_view pattern) { return matches_whole(pattern, name); });
 }
 
 bool is_allocator(const Step& step) {

@@ -6,10 +6,7 @@
 
 namespace heapster::report {
 
-namespace {
-
-// The whole text, by a pattern of which only `*` is special. Goes back to the last star alone, so it takes no more
-// steps than the product of both lengths.
+// Goes back to the last star alone, so it takes no more steps than the product of both lengths.
 bool matches_whole(std::string_view pattern, std::string_view text) {
   size_t p = 0, t = 0, star = std::string_view::npos, from = 0;
   while (t < text.size()) {
@@ -29,8 +26,6 @@ bool matches_whole(std::string_view pattern, std::string_view text) {
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
 }
-
-}  // namespace
 
 bool matches(std::string_view pattern, std::string_view text) {
   const bool from_start = pattern.starts_with('^');

@@ -11,4 +11,7 @@ namespace heapster::report {
 
 bool matches(std::string_view pattern, std::string_view text);
 
+// The whole text, by a pattern of which only `*` is special.
+bool matches_whole(std::string_view pattern, std::string_view text);
+
 }  // namespace heapster::report

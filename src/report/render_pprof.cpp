@@ -140,7 +140,7 @@ class Profile {
 
   // An address is where a call returns to, and the call is what is meant.
   void put_location(const Frame& frame, uint64_t id) {
-    static const reader::Locations kNone{{"[no stack taken]", "", 0, false}};
+    static const reader::Locations kNone{kNoStackTaken};
     const reader::Locations& calls = frame == kNoFrame ? kNone : names_.of(frame);
     std::vector<std::pair<uint64_t, uint32_t>> lines;
     for (const Location& call : calls) lines.emplace_back(function_id(call), call.line);
