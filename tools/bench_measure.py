@@ -22,11 +22,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ROOT / "build/bench"
 WORKLOADS = [(name, threads) for name in ("pair", "mixed", "realloc") for threads in (1, 2, 8)]
 WORKLOADS += [("scope", 1), ("stats", 1)]  # of the interface: they are nothing to who is not heapster
+# One thread works, so many others have allocated once and rest.
+BESIDE = ("pair_beside", "large_beside", "growth_beside", "realloc_beside")
+WORKLOADS += [(name, threads) for name in BESIDE for threads in (1, 100, 1000, 4000)]
 JEMALLOCS = ("jemalloc", "jemalloc, profiler", "jemalloc, heapster")
 
 
 def takes_part(subject, workload, threads):
-    if workload in ("scope", "stats"):
+    if workload in ("scope", "stats", *BESIDE):
         return subject in ("bare", "heapster")
     return subject not in JEMALLOCS or (workload, threads) in (("pair", 1), ("mixed", 1))
 

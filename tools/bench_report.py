@@ -18,7 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = {"pair": "malloc(64) + free", "mixed": "mixed sizes, 64 live", "realloc": "realloc 16 B to 64 KiB",
-              "scope": "scope entered + left", "stats": "stats() read"}
+              "scope": "scope entered + left", "stats": "stats() read",
+              "pair_beside": "malloc(64) + free, others rest", "large_beside": "malloc(100,000) + free, others rest",
+              "growth_beside": "malloc(1,000) kept, others rest",
+              "realloc_beside": "realloc 16 B to 64 KiB, others rest"}
 # What a program may take more, in % of its user time.
 PROGRAM_LIMITS = {"heapster": 2, "heapster, 512K": 3}
 # What is shown of the cost over bare.
@@ -199,6 +202,13 @@ class Report:
         rows += [(f"{OPERATIONS['scope']}, from inside", 15, self.best(("scope", 1), "heapster"), "ns",
                   f"without heapster {unit(self.best(('scope', 1), 'bare'), 'ns')}"),
                  (f"{OPERATIONS['stats']}, from inside, 1 thread", 2000, self.best(("stats", 1), "heapster"), "ns", "")]
+        for name, limit, in_percent in (("pair_beside", 10, True), ("large_beside", 25, False), ("growth_beside", 10, True)):
+            few, many = self.best((name, 1), "heapster"), self.best((name, 4000), "heapster")
+            grown = None if few is None or many is None else 100 * (many / few - 1) if in_percent else many - few
+            rows += [(f"{OPERATIONS[name]}: beside 4,000 threads over beside 1", limit, grown, "%" if in_percent else "ns", "")]
+        chain, bare = self.best(("realloc_beside", 1), "heapster"), self.best(("realloc_beside", 1), "bare")
+        rows += [(f"{OPERATIONS['realloc_beside']}: over bare, beside 1 thread", 60,
+                  None if chain is None or not bare else 100 * (chain / bare - 1), "%", "")]
         profiler = self.over(("mixed", 1), "jemalloc, profiler", "jemalloc")
         for name, limit in (("pair", 0.6), ("mixed", None if profiler is None else round(profiler, 1))):
             armed = None if limit is None else self.over((name, 1), "heapster, 512K", "heapster")

@@ -42,8 +42,9 @@ inline constexpr uint32_t kMaxSlots = 4096;
 inline constexpr uint32_t kMaxScopes = 64;  // 0 is no scope
 inline constexpr uint32_t kScopePathBytes = 120;
 inline constexpr uint32_t kMaxArenas = 64;
-// How far a shard's net word may stray from what it last published, either way, while several
-// shards are in use.
+// While several shards are in use, a shard publishes when its net word has moved away from what it published last by
+// more than its band, which is this wide once the shard has published a few times. It is wider where live bytes are
+// many: a 256th of them, divided by the threads.
 inline constexpr int64_t kPublishBound = 64 * 1024;
 
 struct Cell {
@@ -108,7 +109,9 @@ struct alignas(128) Shard {
   // From here on found by the schema only, so that a new counter moves nothing that is above.
   Counters counters;
   uint64_t growing;  // usable bytes of the block that grew last, which live_shift does not tell of yet; 0: none
-  uint64_t asked;    // size that realloc was last called for
+  int64_t band;      // how far net may move away from `published`, either way, before the shard publishes
+  int64_t look_at;   // a new highest net above this makes a step; INT64_MIN once there are several threads
+  uint64_t steps;    // so far
   // Of the small blocks freed last, 16 * i for line i of `exact`, where dealloc lacks them; 0: none.
   alignas(64) uint64_t waiting[kWaitingLines];
   alignas(64) ExactLine exact[kExactLines];
@@ -236,9 +239,9 @@ struct alignas(128) Published {
   int64_t live;             // Σ published
   int64_t solo_peak;        // highest Σ net while only one thread had ever been measured: exact
   int64_t peak;             // highest Σ net seen since then
-  int64_t peak_error;       // how far `peak` may be off
-  uint64_t peak_time;       // of the higher of the two, nanoseconds since start
-  uint64_t time;            // of the last step
+  int64_t peak_error;       // how far `peak` may be off, in files that tell no peak_bound
+  uint64_t peak_time;       // when live bytes came within 1/64 of the higher of the two, nanoseconds since start
+  uint64_t time;            // of the last timed step
   int64_t table_live;       // Σ net when live_at_peak was copied
   uint64_t table_time;      // and when that was
   uint64_t interval;        // nanoseconds between timeline points
@@ -247,6 +250,8 @@ struct alignas(128) Published {
   uint32_t several;         // more than one thread was ever measured
   uint64_t limit;           // of live bytes, with those at the fork; 0: none
   uint64_t limit_reached;   // when something was first refused at it; 0: never
+  int64_t peak_bound;       // highest Σ (published + band) since several threads are measured: Σ net was never above
+  uint64_t peak_since;      // the last timed step before peak_time: then the level was not yet that high
 };
 
 struct AtFork {

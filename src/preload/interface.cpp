@@ -51,6 +51,7 @@ struct Counted {
     int64_t max = 0;
     int64_t max_error = 0;
     double max_time = 0;
+    double max_since = 0;
   } use;
   Table living;
 
@@ -131,8 +132,9 @@ void read_process(heapster_stats* into) {
   const Header& header = *segment.header();
   s.use.curr = header.at_fork.live_bytes + sum_net();
   s.use.max = header.at_fork.live_bytes + highest_live();
-  s.use.max_error = load(header.published.several) != 0 ? load(header.published.peak_error) : 0;
+  s.use.max_error = peak_error();
   s.use.max_time = static_cast<double>(load(header.published.peak_time)) / 1e9;
+  s.use.max_since = static_cast<double>(load(header.published.peak_since)) / 1e9;
   if (const Shard* before = __atomic_load_n(&baselines.last, __ATOMIC_ACQUIRE))
     add_shard(*into, s, *before, Way::kTakeAway);
   finish(*into, s);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// How near the limit is, is first judged by what the shards published, which is off by kPublishBound for each of them.
-// Where that does not settle it, the net words are added up. A call that passes then holds its bytes in its own
-// shard's net word while the next allocator is at it: whoever adds up meanwhile sees them. They are taken off again
-// when the block is there, just before the hook counts it.
+// How near the limit is, is first judged by what the shards published and their bands, which is never less than what
+// lives. Where that does not settle it, the net words are added up. A call holds its bytes while that is done and while
+// the next allocator is at it: whoever else comes near the limit meanwhile sees them. They are let go when the block is
+// there, just before the hook counts it. No figure tells of them.
 
 #include "preload/limits.h"
 
@@ -34,6 +34,7 @@ constinit uint64_t most = 0;      // live bytes; 0: no limit
 constinit bool reached = false;   // something was refused at this limit
 constinit bool standing = false;  // in the table
 constinit uint64_t attempts = 0;  // so far, where some are to fail
+constinit int64_t held = 0;       // bytes of calls that are being decided on, or that the next allocator is at
 
 // What stood in the table before us.
 struct Real {
@@ -86,15 +87,16 @@ uint64_t allowance(uint64_t size) {
   return size <= kSmall && load(reached) ? bytes + reserve_of(bytes) : bytes;
 }
 
+// With what is held.
 bool lives_within(uint64_t allowed, uint64_t more) {
-  const int64_t live = live_bytes();
+  const int64_t live = live_bytes() + __atomic_load_n(&held, __ATOMIC_SEQ_CST);
   return live <= 0 || (static_cast<uint64_t>(live) <= allowed && allowed - static_cast<uint64_t>(live) >= more);
 }
 
 // No other thread's small blocks, counted or not, can make up for what is left.
 bool far_from_limit(uint64_t growth) {
   if (growth > kPublishBound) return false;
-  const int64_t live = most_live_bytes() + 2 * kPublishBound;
+  const int64_t live = most_live_bytes() + load(held) + 2 * kPublishBound;
   return live <= 0 || static_cast<uint64_t>(live) <= load(most);
 }
 
@@ -133,7 +135,7 @@ class Admission {
   bool keeps(void* block) {
     if (HEAPSTER_LIKELY(allowed_ == 0) || block == nullptr) return true;
     const uint64_t usable = usable_size(block);
-    if (usable <= growth_ || lives_within(allowed_, usable - growth_ + (shard_ == nullptr ? growth_ : 0))) return true;
+    if (usable <= growth_ || lives_within(allowed_, usable - growth_)) return true;
     next.free(block);
     refuse();
     return false;
@@ -145,21 +147,19 @@ class Admission {
     granted_ = growth_ <= allowed_;
     if (granted_) hold();
     // Twice: at the first look another thread may have been between letting go and counting.
-    const uint64_t more = shard_ == nullptr ? growth_ : 0;
-    granted_ = granted_ && lives_within(allowed_, more) && lives_within(allowed_, more);
+    granted_ = granted_ && lives_within(allowed_, 0) && lives_within(allowed_, 0);
     if (!granted_) refuse();
   }
 
-  // A thread without a shard of its own holds nothing.
+  // Of two threads that hold, one sees the other.
   void hold() {
-    shard_ = own_shard();
-    if (shard_ != nullptr) Alone::add(shard_->net, static_cast<int64_t>(growth_));
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);  // of two threads that hold, one sees the other
+    holds_ = true;
+    __atomic_fetch_add(&held, static_cast<int64_t>(growth_), __ATOMIC_SEQ_CST);
   }
 
   void let_go() {
-    if (shard_ != nullptr) Alone::subtract(shard_->net, static_cast<int64_t>(growth_));
-    shard_ = nullptr;
+    if (holds_) __atomic_fetch_sub(&held, static_cast<int64_t>(growth_), __ATOMIC_SEQ_CST);
+    holds_ = false;
   }
 
   void refuse() {
@@ -169,7 +169,7 @@ class Admission {
 
   uint64_t growth_;
   uint64_t allowed_ = 0;  // 0: the limit is far
-  Shard* shard_ = nullptr;
+  bool holds_ = false;
   bool granted_ = true;
 };
 
@@ -265,6 +265,7 @@ void start_limits() {
 void restart_limits() {
   if (!load(standing)) return;
   attempts = 0;
+  held = 0;
   reached = false;
   published().limit = load(most);
 }

@@ -10,50 +10,48 @@
 
 #include "layout/segment.h"
 #include "preload/recorder.h"
+#include "preload/timeline.h"
+#include "preload/totals.h"
 
 namespace heapster::preload {
 
-inline constexpr uint64_t kTick = 4'000'000;  // nanoseconds; of the coarse clock
 inline constexpr uint64_t kQuickestPace = 16 * 1024;
-inline constexpr int64_t kTableGrain = 32 * 1024;
 
 // Whether the level is so far from where it was at the last step that others ought to know, or the table at the peak.
 inline bool has_strayed(const Shard* shard) {
   const int64_t net = load(shard->net);
-  const int64_t floor = load(shard->floor);
-  const int64_t band = load(gate.several) != 0 ? kPublishBound : static_cast<int64_t>(load(shard->pace));
-  return net < floor || net > floor + band + kTableGrain;
+  if (net < load(shard->floor)) return true;
+  return net > load(shard->ceiling) || (load(gate.several) == 0 && net > load(shard->look_at));
 }
 
-// Publishes whatever a shard has not published yet.
+// A shard's owner leaves it: publishes what it has not published yet, and its band.
 void publish_all(Shard* shard);
+
+// A thread takes a shard over: its first call makes a step.
+void begin_publishing(Shard* shard);
+
+// A scope's shard is written to again, by one of several threads; it may have been left when there was one.
+void resume_publishing(Shard* shard);
+
+// How far the told peak may be off: the true one lies within that of it. 0 where it is exact.
+int64_t peak_error();
+
+// Looks at every shard, whatever that costs, so that the peak is not below what lives now. For snapshots.
+void look_for_snapshot();
 
 // A second thread comes in: from now on the peak is a sum over shards.
 void leave_solo();
 
-// Live bytes of the process's own, and the highest they were; from begin_peak() on since then. end_peak gives the
-// highest of the stretch, and takes what begin_peak returned. All without what lived at a fork.
-int64_t sum_net();
+// The highest that the process's own live bytes were; from begin_peak() on since then. end_peak gives the highest of
+// the stretch, and takes what begin_peak returned. All without what lived at a fork.
 int64_t highest_live();
 int64_t begin_peak();
 int64_t end_peak(int64_t before);
 
-// Sum over the shards of one kind of cells, per process.
-struct Totals {
-  int64_t live_bytes;  // Σ net
-  Cell alloc;
-  Cell dealloc;
-  uint64_t move_bytes;
-};
-Totals sum_totals();
-
-// Live blocks by usable size, and what lived at the fork besides.
-void sum_live_cells(Cell (&cells)[kBuckets]);
-
 // Live bytes of the process, with what lived at the fork: true but for what threads are counting at this moment.
 int64_t live_bytes();
 
-// Not less than that, without a look at every shard; with room for a small block more in each thread.
+// Not less than that, without a look at every shard; with room for a block of kPublishBound more in each thread.
 int64_t most_live_bytes();
 
 // In a fork's child: nothing was published yet, and no lock is held.

@@ -91,7 +91,7 @@ HEAPSTER_HOT bool grow_live(Shard* shard, uint64_t by) {
   Writer::add(shard->net, static_cast<int64_t>(by));
   const int64_t net = load(shard->net);
   if (HEAPSTER_UNLIKELY(net > glance(shard->ceiling))) {
-    if (glance(gate.several) != 0) {
+    if (net > glance(shard->look_at)) {
       Writer::take(shard->countdown, static_cast<int64_t>(by));
       return true;
     }
@@ -271,11 +271,9 @@ HEAPSTER_HOT void* record_realloc(void* block, size_t size) {
   if (HEAPSTER_UNLIKELY(block == nullptr || size == 0)) return realloc_slow(block, size);
   const uint64_t before = chunk_size_field(block);
   if (HEAPSTER_UNLIKELY((before & kChunkMmapped) != 0)) return realloc_slow(block, size);
-  // Before the call, so that the size need not be kept in a register.
-  Hot::add(shard->counters.realloc_request_sum, size);
-  store(shard->asked, uint64_t{size});
   void* now = next.realloc.found(block, size);
   if (HEAPSTER_UNLIKELY(now == nullptr)) return realloc_failed(shard);
+  Hot::add(shard->counters.realloc_request_sum, size);
   const uint64_t after = chunk_size_field(now);
   if (HEAPSTER_UNLIKELY((after & kChunkMmapped) != 0)) return realloc_mapped(shard, block, now, before);
   const bool due = count_realloc<Hot>(shard, block, now, usable_of_chunk(before), usable_of_chunk(after));

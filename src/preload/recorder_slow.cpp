@@ -134,7 +134,6 @@ void* realloc_asking(void* block, size_t size) {
 }
 
 void* realloc_failed(Shard* shard) {
-  Alone::subtract(shard->counters.realloc_request_sum, load(shard->asked));
   Alone::add(shard->counters.realloc_fail_count, uint64_t{1});
   return nullptr;
 }

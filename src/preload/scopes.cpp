@@ -140,9 +140,9 @@ void switch_to(Shard* from, Shard* to) {
   const bool alone = load(gate.several) == 0;
   if (alone) {
     store(to->ceiling, load(to->net) + load(from->ceiling) - load(from->net));
+    if (load(from->look_at) != INT64_MIN) store(to->look_at, load(to->net) + load(from->look_at) - load(from->net));
   } else {
-    store(to->ceiling, load(to->published) + kPublishBound);
-    store(to->floor, load(to->published) - kPublishBound);
+    resume_publishing(to);
   }
   thread_state.shard = to;
   if (alone) store(from->ceiling, kNoCeiling);

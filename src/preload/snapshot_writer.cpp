@@ -183,6 +183,7 @@ void write_dump() {
   const TryLock lock(desks[kDump].lock);
   if (!lock || ending()) return;  // another thread is at it, or the last snapshot: that one serves
   refresh_names();
+  look_for_snapshot();
   const uint32_t number = __atomic_add_fetch(&segment.header()->snapshots, 1u, __ATOMIC_RELAXED);
   TextBuilder path(numbered_path, sizeof numbered_path);
   add_numbered(path, dump_path(), number);

@@ -67,6 +67,7 @@ void own(Shard& shard, uint32_t index) {
   store(shard.generation, shard.generation + 1);
   store(shard.tid, kernel::tid());
   seed_shard(&shard, index);
+  begin_publishing(&shard);
   __atomic_fetch_add(&published().slots_owned, 1u, __ATOMIC_RELAXED);
 }
 
@@ -107,17 +108,26 @@ Shard*& shared_place(Note why) {
   return shared_shards[(reinterpret_cast<uintptr_t>(&thread_state) >> 12) % kSharedShards];
 }
 
+// One that others share already, where no slot is left for one more.
+Target any_shared_target() {
+  for (Shard* const& place : shared_shards) {
+    if (Shard* shard = __atomic_load_n(&place, __ATOMIC_ACQUIRE)) return {shard, true};
+  }
+  return early_target();
+}
+
 Target shared_target(Note why) {
   raise(why);
   Shard*& place = shared_place(why);
   Shard* shard = load(place);
   if (shard != nullptr) return {shard, true};
-  if (load(process.silent)) return early_target();
+  if (load(process.silent)) return any_shared_target();
   const uint32_t index = take_fresh(kMaxSlots);
-  if (index == kNone) return early_target();
+  if (index == kNone) return any_shared_target();
   if (index != 0) leave_solo();
   Shard* fresh = &segment.slot(index)->now;
   fresh->place = index;
+  begin_publishing(fresh);
   store(fresh->role, static_cast<uint32_t>(Role::kShared));
   store(fresh->generation, 1u);
   // Lost to another thread, the slot stays empty: at most three are.
@@ -160,6 +170,7 @@ Target early_target() {
   if (!load(early_used)) {
     store(early.countdown, INT64_MAX);  // it never makes a step
     store(early.floor, INT64_MIN);
+    store(early.look_at, INT64_MAX);
     store(early_used, true);
   }
   return {&early, true};

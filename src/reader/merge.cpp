@@ -227,6 +227,11 @@ class Sorter {
   std::map<std::string, Scope> own_;                // by path
 };
 
+// Of a file that tells no bound but an error, which holds for the later peak.
+int64_t bound_by_error(const Published& published) {
+  return static_cast<int64_t>(static_cast<uint64_t>(published.peak) + static_cast<uint64_t>(published.peak_error));
+}
+
 // What the level is and was. The peak that one thread alone reached is exact and goes first,
 // unless the later one is higher.
 Use use_of(const Directory& directory, int64_t net, int64_t headroom) {
@@ -235,17 +240,17 @@ Use use_of(const Directory& directory, int64_t net, int64_t headroom) {
   const bool solo = published.several == 0;
   const auto high = static_cast<int64_t>(static_cast<uint64_t>(net) + static_cast<uint64_t>(solo ? headroom : 0));
   const int64_t peak = std::max({high, net, published.solo_peak, solo ? net : published.peak});
-  const auto bound =
-      static_cast<int64_t>(static_cast<uint64_t>(published.peak) + static_cast<uint64_t>(published.peak_error));
   const auto curr = static_cast<int64_t>(at_fork + static_cast<uint64_t>(net));
   const auto max = static_cast<int64_t>(at_fork + static_cast<uint64_t>(peak));
+
+  const int64_t bound = published.peak_bound != 0 ? std::max(published.peak_bound, net) : bound_by_error(published);
 
   Use use;
   use.curr = static_cast<uint64_t>(curr);
   use.max = static_cast<uint64_t>(std::max({max, curr, int64_t{0}}));
-  const bool exact = solo || (peak == published.solo_peak && published.solo_peak > bound);
-  use.max_error = exact ? 0 : static_cast<uint64_t>(std::max(published.peak_error, int64_t{0}));
+  use.max_error = solo || bound <= peak ? 0 : static_cast<uint64_t>(bound) - static_cast<uint64_t>(peak);
   use.max_time = static_cast<double>(published.peak_time) / 1e9;
+  use.max_since = static_cast<double>(std::min(published.peak_since, published.peak_time)) / 1e9;
   return use;
 }
 

@@ -33,7 +33,8 @@ struct Use {
   Number curr;
   Number max;
   Number max_error;
-  std::optional<double> max_time;  // seconds since the process started
+  std::optional<double> max_time;   // when the level came within 1/64 of max; seconds since the process started
+  std::optional<double> max_since;  // when it was last seen to be lower
 };
 
 // A stored number whose name this version does not know: shown by its sum, never dropped.

@@ -62,7 +62,7 @@ class Story {
     const Stats& s = s_;
     const auto error = s.use.max_error.value().value_or(0);
     const std::string sure = error == 0 ? "" : fmt::format("  ± {}", bytes_text(error));
-    const std::string when = fmt::format("at {}{}", seconds_text(s.use.max_time.value_or(0)), sure);
+    const std::string when = peak_time() + sure;
     Section section{.title = "Live memory"};
     section.rows = {{"peak", sized(s.use.max), "", when},
                     {live_label(process_.life), sized(s.use.curr), "",
@@ -106,6 +106,15 @@ class Story {
   }
 
  private:
+  // The rise to the peak was seen at a step; nothing is known of the time since the step before.
+  std::string peak_time() const {
+    constexpr double kShort = 0.1;
+    const double by = s_.use.max_time.value_or(0);
+    const double since = s_.use.max_since.value_or(by);
+    const bool narrow = by - since <= std::max(kShort, process_.duration / 64);
+    return narrow ? "at " + seconds_text(by) : fmt::format("between {} and {}", seconds_text(since), seconds_text(by));
+  }
+
   Row calls(const char* label, Number number, std::string remark) const {
     return {label, counted(number), rate(number, false), std::move(remark)};
   }

@@ -24,9 +24,11 @@
 // tell a preload that was not loaded from one that costs nothing.
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -37,6 +39,7 @@
 #include <latch>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core_watch.h"
@@ -101,6 +104,23 @@ void run_realloc(uint64_t operations) {
   }
 }
 
+// One operation: a block of a size that leaves the band of what a thread publishes.
+void run_large(uint64_t operations) {
+  for (uint64_t i = 0; i < operations; ++i) std::free(kept(std::malloc(100'000)));
+}
+
+// One operation: one of up to 100,000 blocks that are kept, and freed together.
+void run_growth(uint64_t operations) {
+  constexpr uint64_t kMost = 100'000;
+  static void* blocks[kMost];
+  while (operations != 0) {
+    const uint64_t count = std::min(operations, kMost);
+    for (uint64_t i = 0; i < count; ++i) blocks[i] = kept(std::malloc(1000));
+    for (uint64_t i = 0; i < count; ++i) std::free(blocks[i]);
+    operations -= count;
+  }
+}
+
 // One operation: a scope is entered and left.
 void run_scope(uint64_t operations) {
   for (uint64_t i = 0; i < operations; ++i) const heapster::scope scope{"parse"};
@@ -118,11 +138,18 @@ void run_stats(uint64_t operations) {
 struct Workload {
   const char* name;
   void (*run)(uint64_t operations);
+  bool beside = false;  // one thread works, the others have allocated once and rest
 };
 
-constexpr std::array workloads = {Workload{"pair", run_pairs}, Workload{"mixed", run_mixed},
-                                  Workload{"realloc", run_realloc}, Workload{"scope", run_scope},
-                                  Workload{"stats", run_stats}};
+constexpr std::array workloads = {Workload{"pair", run_pairs},
+                                  Workload{"mixed", run_mixed},
+                                  Workload{"realloc", run_realloc},
+                                  Workload{"scope", run_scope},
+                                  Workload{"stats", run_stats},
+                                  Workload{"pair_beside", run_pairs, true},
+                                  Workload{"large_beside", run_large, true},
+                                  Workload{"growth_beside", run_growth, true},
+                                  Workload{"realloc_beside", run_realloc, true}};
 
 struct Span {
   Clock::time_point start;
@@ -203,6 +230,20 @@ unsigned positive_number(const char* text) {
   return error == std::errc() && stop == end ? number : 0;
 }
 
+// Threads that have allocated once, and rest until the process ends.
+void start_resting(unsigned threads) {
+  static std::atomic<unsigned> there{0};
+  for (unsigned i = 0; i < threads; ++i) {
+    std::thread([] {
+      kept(std::malloc(1000));
+      ++there;
+      there.notify_one();
+      pause();
+    }).detach();
+  }
+  for (unsigned seen = there; seen != threads; seen = there) there.wait(seen);
+}
+
 void print_provider_of_malloc() {
   Dl_info info{};
   void* const function = dlsym(RTLD_DEFAULT, "malloc");
@@ -214,14 +255,15 @@ void print_provider_of_malloc() {
 int main(int argc, char** argv) {
   const auto* workload = std::ranges::find_if(
       workloads, [&](const Workload& each) { return argc == 5 && std::strcmp(each.name, argv[1]) == 0; });
-  const unsigned threads = argc == 5 ? positive_number(argv[2]) : 0;
+  unsigned threads = argc == 5 ? positive_number(argv[2]) : 0;
   const unsigned rounds = argc == 5 ? positive_number(argv[3]) : 0;
   const unsigned milliseconds = argc == 5 ? positive_number(argv[4]) : 0;
   if (workload == workloads.end() || threads == 0 || rounds == 0 || milliseconds == 0) {
-    std::fputs("usage: bench_workloads pair|mixed|realloc THREADS ROUNDS MILLISECONDS\n", stderr);
+    std::fputs("usage: bench_workloads pair|mixed|realloc|… THREADS ROUNDS MILLISECONDS\n", stderr);
     return 2;
   }
   print_provider_of_malloc();
+  if (workload->beside) start_resting(std::exchange(threads, 1u));
   const uint64_t operations = calibrate(*workload, threads, std::chrono::milliseconds(milliseconds));
   const bool crowded = threads > 1 && processors_for(threads).empty();
   unsigned good = 0;
@@ -232,4 +274,6 @@ int main(int argc, char** argv) {
     std::printf("%s %.4f\n", verdict, taken.count() / static_cast<double>(operations));
     good += together && alone;
   }
+  std::fflush(stdout);
+  _exit(0);  // some threads may rest for ever
 }

@@ -21,7 +21,7 @@ HEAPSTER, PRELOAD, OFFSETS, MAKE_SEGMENT, SOURCE = sys.argv[1:]
 DOCUMENT = os.path.join(SOURCE, "docs", "format.md")
 HEADINGS = ("Header", "Section", "Identity", "Ending", "AtFork", "Published", "FieldInfo", "Slots and shards", "Arena",
             "Sampling", "Module", "Stack", "Sample")
-NOT_SUMS = ("use_max_time", "live_at_peak")  # times and tables, which reader.py does not print
+NOT_SUMS = ("use_max_time", "use_max_since", "live_at_peak")  # times and tables, which reader.py does not print
 failures = []
 
 PERL = r"""

@@ -80,6 +80,8 @@ int main() {
   PUBLISHED(several);
   PUBLISHED(limit);
   PUBLISHED(limit_reached);
+  PUBLISHED(peak_bound);
+  PUBLISHED(peak_since);
 #define FIELD_INFO(name) FIELD("FieldInfo", FieldInfo, name)
   FIELD_INFO(name);
   FIELD_INFO(kind);

@@ -196,8 +196,8 @@ class Snapshot:
             peak = max(net + min(below, default=0), net, known["solo_peak"])
         else:
             peak = max(known["peak"], known["solo_peak"], net)
-            solo = peak == known["solo_peak"] and known["solo_peak"] > known["peak"] + known["peak_error"]
-            error = 0 if solo else known["peak_error"]
+            bound = max(known["peak_bound"], net) if known["peak_bound"] else known["peak"] + known["peak_error"]
+            error = max(bound - peak, 0)
         now, fork = net + self.at_fork["live_bytes"], self.at_fork["live_bytes"]
         return {"use_curr": now, "use_max": max(peak + fork, now, 0), "use_max_error": error}
 

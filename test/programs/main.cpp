@@ -34,7 +34,7 @@ void* keep(void* block) {
 int main(int argc, char** argv) {
   using namespace scenario;
   if (argc < 2) return 2;
-  for (const Entry* list : {kCalls, kThreads, kEnds, kForks, kPlaces, kLimits, kLoader, kStacks}) {
+  for (const Entry* list : {kCalls, kThreads, kLevels, kEnds, kForks, kPlaces, kLimits, kLoader, kStacks}) {
     for (; list->name != nullptr; ++list) {
       if (std::strcmp(list->name, argv[1]) == 0) return list->run(argc - 2, argv + 2);
     }

@@ -18,6 +18,7 @@ struct Entry {
 // The scenarios of each file, ended by a null name.
 extern const Entry kCalls[];
 extern const Entry kThreads[];
+extern const Entry kLevels[];
 extern const Entry kEnds[];
 extern const Entry kForks[];
 extern const Entry kPlaces[];
