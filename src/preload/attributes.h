@@ -6,6 +6,13 @@
 
 #define HEAPSTER_HOT __attribute__((always_inline)) inline
 #define HEAPSTER_COLD __attribute__((noinline))
+// Where a call may leave the ways that need no aligned stack, as libc's malloc and free need none: what follows does.
+// Some programs call with a stack that is off by 8.
+#if defined(__x86_64__)
+#define HEAPSTER_ALIGNS_STACK __attribute__((noinline, force_align_arg_pointer))
+#else
+#define HEAPSTER_ALIGNS_STACK __attribute__((noinline))
+#endif
 #define HEAPSTER_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define HEAPSTER_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 // What stands before this is done before what follows.

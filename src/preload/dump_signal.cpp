@@ -6,6 +6,7 @@
 
 #include "preload/kernel.h"
 #include "preload/libc.h"
+#include "preload/next.h"
 #include "preload/notes.h"
 #include "preload/process.h"
 #include "preload/snapshot_writer.h"
@@ -21,6 +22,15 @@ void on_signal(int) {
   dump_now();
 }
 
+bool is_ours(const void* handler) { return handler == reinterpret_cast<const void*>(&on_signal); }
+
+// Of an action as system calls tell it; its mask, which follows, is empty where the handler is ours.
+struct KernelAction {
+  void* handler;
+  unsigned long flags;
+  void* restorer;
+};
+
 }  // namespace
 
 void dump_now() {
@@ -32,14 +42,29 @@ void install_dump_signal(int number) {
   if (number == 0) return;
   const KeepErrno keep;
   struct sigaction action {};
-  if (sigaction(number, nullptr, &action) != 0) return;
+  if (next.sigaction(number, nullptr, &action) != 0) return;
   if (action.sa_handler != SIG_DFL) {
     raise(Note::k_signal_taken);
     return;
   }
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART | SA_ONSTACK;
-  sigaction(number, &action, nullptr);
+  next.sigaction(number, &action, nullptr);
+}
+
+void* hidden_dump_handler(void* handler) { return is_ours(handler) ? nullptr : handler; }  // SIG_DFL
+
+void hide_dump_handler(void* action) {
+  auto* told = static_cast<struct sigaction*>(action);
+  if (told == nullptr || !is_ours(reinterpret_cast<const void*>(told->sa_handler))) return;
+  told->sa_handler = SIG_DFL;
+  told->sa_flags = 0;
+  told->sa_restorer = nullptr;
+}
+
+void hide_dump_handler_of_kernel(void* action) {
+  auto* told = static_cast<KernelAction*>(action);
+  if (told != nullptr && is_ours(told->handler)) *told = {};
 }
 
 }  // namespace heapster::preload

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/dump_signal.h"
 #include "preload/libc.h"
 #include "preload/next.h"
 #include "preload/notes.h"
@@ -25,6 +26,7 @@
 using heapster::preload::aligned_failed;
 using heapster::preload::borrowed;
 using heapster::preload::Given;
+using heapster::preload::hidden_dump_handler;
 using heapster::preload::next;
 using heapster::preload::record_alloc;
 using heapster::preload::record_free;
@@ -179,8 +181,44 @@ HEAPSTER_EXPORT long syscall(long number, long a, long b, long c, long d, long e
   if (HEAPSTER_UNLIKELY(makes_a_copy(number, a))) {
     return forked([=] { return next.syscall(number, a, b, c, d, e, f); });
   }
+  if (HEAPSTER_UNLIKELY(number == __NR_rt_sigaction)) {
+    const long result = next.syscall(number, a, b, c, d, e, f);
+    if (result == 0) heapster::preload::hide_dump_handler_of_kernel(reinterpret_cast<void*>(c));
+    return result;
+  }
   return next.syscall(number, a, b, c, d, e, f);  // leaves no frame of ours: a vfork returns twice
 }
+
+// The program is not to see our handler; what it sets itself is in force.
+HEAPSTER_EXPORT int sigaction(int number, const void* wanted, void* old) {
+  const int result = next.sigaction(number, wanted, old);
+  if (result == 0) heapster::preload::hide_dump_handler(old);
+  return result;
+}
+
+HEAPSTER_EXPORT int __sigaction(int number, const void* wanted, void* old) {
+  const int result = next.__sigaction(number, wanted, old);
+  if (result == 0) heapster::preload::hide_dump_handler(old);
+  return result;
+}
+
+HEAPSTER_EXPORT void* signal(int number, void* handler) { return hidden_dump_handler(next.signal(number, handler)); }
+
+HEAPSTER_EXPORT void* bsd_signal(int number, void* handler) {
+  return hidden_dump_handler(next.bsd_signal(number, handler));
+}
+
+HEAPSTER_EXPORT void* ssignal(int number, void* handler) { return hidden_dump_handler(next.ssignal(number, handler)); }
+
+HEAPSTER_EXPORT void* sysv_signal(int number, void* handler) {
+  return hidden_dump_handler(next.sysv_signal(number, handler));
+}
+
+HEAPSTER_EXPORT void* __sysv_signal(int number, void* handler) {
+  return hidden_dump_handler(next.__sysv_signal(number, handler));
+}
+
+HEAPSTER_EXPORT void* sigset(int number, void* handler) { return hidden_dump_handler(next.sigset(number, handler)); }
 
 namespace heapster::preload {
 

@@ -101,7 +101,7 @@ bool far_from_limit(uint64_t growth) {
 }
 
 // The first time in the life of the process leaves a snapshot.
-HEAPSTER_COLD void tell_of_limit() {
+HEAPSTER_ALIGNS_STACK void tell_of_limit() {
   raise(Note::k_limit_reached);
   store(reached, true);
   const uint64_t now = since_start(coarse_time());

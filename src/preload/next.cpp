@@ -46,7 +46,7 @@ void find(Function& slot, const char* name) {
   if (void* found = look_up(name)) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
 }
 
-void resolve() {
+HEAPSTER_ALIGNS_STACK void resolve() {
   const KeepErrno keep;
   thread_state.resolving = true;
 #define HEAPSTER_must(name) find(next.name.found, #name);
@@ -159,6 +159,31 @@ int boot_prctl(int option, unsigned long a, unsigned long b, unsigned long c, un
   if (!must_bootstrap(next.prctl)) return next.prctl(option, a, b, c, d);
   return static_cast<int>(boot_syscall(__NR_prctl, option, static_cast<long>(a), static_cast<long>(b),
                                        static_cast<long>(c), static_cast<long>(d), 0));
+}
+
+// Before anything can be looked up nobody sets signals but the program itself, by a system call of its own.
+void* const kNoHandler = reinterpret_cast<void*>(-1L);  // SIG_ERR
+int boot_sigaction(int number, const void* wanted, void* old) {
+  if (!must_bootstrap(next.sigaction)) return next.sigaction(number, wanted, old);
+  *__errno_location() = kEnosys;
+  return -1;
+}
+int boot___sigaction(int number, const void* wanted, void* old) { return boot_sigaction(number, wanted, old); }
+void* boot_signal(int number, void* handler) {
+  if (!must_bootstrap(next.signal)) return next.signal(number, handler);
+  *__errno_location() = kEnosys;
+  return kNoHandler;
+}
+void* boot_bsd_signal(int number, void* handler) { return boot_signal(number, handler); }
+void* boot_ssignal(int number, void* handler) { return boot_signal(number, handler); }
+void* boot_sysv_signal(int number, void* handler) {
+  if (!must_bootstrap(next.sysv_signal)) return next.sysv_signal(number, handler);
+  return boot_signal(number, handler);
+}
+void* boot___sysv_signal(int number, void* handler) { return boot_sysv_signal(number, handler); }
+void* boot_sigset(int number, void* handler) {
+  if (!must_bootstrap(next.sigset)) return next.sigset(number, handler);
+  return boot_signal(number, handler);
 }
 
 size_t usable_size(void* block) {

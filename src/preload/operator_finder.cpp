@@ -86,7 +86,7 @@ void find_through_malloc(Operator& which) {
 
 void find_none_behind_us() { none_behind_us = true; }
 
-void* find_for_caller(Operator& which, void* otherwise, const void* caller) {
+HEAPSTER_ALIGNS_STACK void* find_for_caller(Operator& which, void* otherwise, const void* caller) {
   const Looking looking;
   const bool found = (!none_behind_us && keep(which, look_up(kNext, which.name))) ||
                      find_in(which, object_of(caller).path) || find_in(which, "libstdc++.so.6");

@@ -173,7 +173,7 @@ void note_latecomers() {
   if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
 }
 
-void on_exit(void*) {
+HEAPSTER_ALIGNS_STACK void on_exit(void*) {
   note_latecomers();
   finish();
 }
@@ -247,7 +247,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
 
 }  // namespace
 
-void before_fork() {
+HEAPSTER_ALIGNS_STACK void before_fork() {
   // A child that has made no call yet keeps what its parent left it, for its own children.
   if (load(process.stage) != Stage::kCounting || load(gate.any) == 0) return;
   for (uint32_t i = 0; i < kForksAtOnce && thread_state.baseline == 0; ++i) {
@@ -281,7 +281,7 @@ void distrust_headers() {
   if (load(gate.any) != 0) open_gate();
 }
 
-Target find_target() {
+HEAPSTER_ALIGNS_STACK Target find_target() {
   switch (load(process.stage)) {
     case Stage::kOff:
       return {nullptr, false};
@@ -295,7 +295,7 @@ Target find_target() {
   return claim_target();
 }
 
-void fall_silent() {
+HEAPSTER_ALIGNS_STACK void fall_silent() {
   if (load(process.stage) != Stage::kCounting || load(gate.any) == 0 || load(process.silent) ||
       process.pid != kernel::pid())
     return;
@@ -318,7 +318,7 @@ void await_the_other() {
 
 }  // namespace
 
-void finish() {
+HEAPSTER_ALIGNS_STACK void finish() {
   if (load(process.stage) != Stage::kCounting || load(gate.any) == 0 || load(process.silent) ||
       process.pid != kernel::pid())
     return;

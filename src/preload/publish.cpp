@@ -271,7 +271,7 @@ void timed_step(Shard* shard) {
 
 }  // namespace
 
-void step(Shard* shard, void* block, const Caller& caller) {
+HEAPSTER_ALIGNS_STACK void step(Shard* shard, void* block, const Caller& caller) {
   const bool paced = load(shard->countdown) < 0;
   if (is_sampling() && step_to_sample(shard, block, caller)) return;
   if (load(gate.several) != 0) {

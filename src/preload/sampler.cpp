@@ -173,7 +173,7 @@ void drop_sample(uint32_t place, const void* block) {
 }
 
 // When the block was sampled, if it was; its sample ends.
-uint64_t end_sample(void* block) {
+HEAPSTER_ALIGNS_STACK uint64_t end_sample(void* block) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
   if (place == kNoPlace) return kNever;
   const uint64_t since = stacks.sample(place).time;
@@ -182,7 +182,7 @@ uint64_t end_sample(void* block) {
   return since;
 }
 
-HEAPSTER_COLD void free_sampled(void* block) {
+HEAPSTER_ALIGNS_STACK void free_sampled(void* block) {
   // By when it was allocated: by its address, a block that comes again and again would be timed each time or never.
   const uint64_t since = end_sample(block);
   if (since == kNever || !to_be_timed(since)) return next.plain_free(block);
@@ -225,7 +225,7 @@ void follow(uint32_t place, void* block) {
   drop_sample(place, nullptr);
 }
 
-HEAPSTER_COLD void* realloc_sampled(void* block, size_t size) {
+HEAPSTER_ALIGNS_STACK void* realloc_sampled(void* block, size_t size) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
   if (place != kNoPlace) tell_free(block);  // and told anew, as it comes out
   void* now = real_realloc(block, size);
@@ -258,7 +258,7 @@ void leave_the_table() {
 }
 
 // Stands in the table for one call, to time it.
-void* timed_malloc(size_t size) {
+HEAPSTER_ALIGNS_STACK void* timed_malloc(size_t size) {
   leave_the_table();
   if (!may_look_at_counter()) return real_malloc(size);
   const uint64_t before = fine_time();

@@ -80,6 +80,10 @@ INSTANTIATE_TEST_SUITE_P(
         Circumstance{"ReadOnlyRoot",
                      R"(mount --rbind / /mnt && mount -o remount,bind,ro /mnt && exec chroot /mnt "$@")", "modest",
                      true},
+#if defined(__x86_64__)
+        Circumstance{"MisalignedStack", R"(exec "$@")", "on-a-misaligned-stack"},
+        Circumstance{"MisalignedStackAtALimit", R"(export HEAPSTER_LIMIT=64K; exec "$@")", "on-a-misaligned-stack"},
+#endif
         Circumstance{"NoProc", R"(mount -t tmpfs none /proc && exec "$@")", "modest", true}),
     [](const auto& test) { return std::string(test.param.name); });
 
@@ -98,6 +102,18 @@ TEST(Unchanged, IsAllThatAProgramCanSeeOfItself) {
     EXPECT_EQ(measured.out, bare.out) << mean;
     EXPECT_EQ(measured.err, bare.err) << mean;
   }
+}
+
+// Our handler is there, and whoever asks is told the default; what the program sets is in force.
+TEST(Unchanged, IsTheActionOfTheDumpSignalToWhoeverAsks) {
+  const Sandbox sandbox;
+  const Ended bare = sandbox.run({kSubject, "signals"});
+  const Ended measured = sandbox.run_measured({kSubject, "signals"});
+  EXPECT_EQ(bare.exit_code, 7);
+  EXPECT_NE(bare.out.find("\nsigset: default, own, default\n10\n"), std::string::npos) << bare.out;
+  EXPECT_EQ(measured.exit_code, bare.exit_code);
+  EXPECT_EQ(measured.out, bare.out);
+  EXPECT_EQ(measured.err, bare.err);
 }
 
 }  // namespace

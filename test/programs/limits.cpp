@@ -5,15 +5,19 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -101,6 +105,132 @@ int state(int, char**) {
   return 7;
 }
 
+extern "C" int __sigaction(int number, const struct sigaction* wanted, struct sigaction* old);
+
+void handle(int) {}
+
+struct KernelAction {
+  __sighandler_t handler;
+  unsigned long flags;
+  void* restorer;
+  uint64_t mask;
+};
+
+// Sets a handler and returns the one before, by each way that libc offers.
+__sighandler_t by_sigaction(int number, __sighandler_t handler) {
+  struct sigaction wanted {
+  }, old{};
+  wanted.sa_handler = handler;
+  sigaction(number, nullptr, &old);
+  printf("flags %x, restorer %d, mask %d\n", static_cast<unsigned>(old.sa_flags), old.sa_restorer != nullptr,
+         sigismember(&old.sa_mask, SIGUSR1));
+  __sigaction(number, &wanted, &old);
+  return old.sa_handler;
+}
+__sighandler_t by_its_other_name(int number, __sighandler_t handler) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  __sigaction(number, &action, &action);
+  return action.sa_handler;
+}
+__sighandler_t by_system_call(int number, __sighandler_t handler) {
+  KernelAction old{};
+  syscall(SYS_rt_sigaction, number, nullptr, &old, sizeof old.mask);
+  printf("of the kernel: flags %lx, restorer %d, mask %llx\n", old.flags, old.restorer != nullptr,
+         static_cast<unsigned long long>(old.mask));
+  signal(number, handler);
+  return old.handler;
+}
+
+struct Door {
+  const char* name;
+  __sighandler_t (*set)(int, __sighandler_t);  // null: the function of that name
+};
+const Door kDoors[] = {{"sigaction", by_sigaction}, {"__sigaction", by_its_other_name},
+                       {"syscall", by_system_call}, {"signal", nullptr},
+                       {"bsd_signal", nullptr},     {"ssignal", nullptr},
+                       {"sysv_signal", nullptr},    {"__sysv_signal", nullptr},
+                       {"sigset", nullptr}};
+
+const char* name_of(__sighandler_t handler) {
+  return handler == SIG_DFL ? "default" : handler == SIG_ERR ? "error" : handler == handle ? "own" : "unknown";
+}
+
+// What a program is told that sets SIGUSR1's handler, puts back what it was told, and dies of the signal.
+int signals(int, char**) {
+  for (const Door& door : kDoors) {
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+      auto* set = door.set != nullptr ? door.set : reinterpret_cast<decltype(door.set)>(dlsym(RTLD_DEFAULT, door.name));
+      const __sighandler_t first = set(SIGUSR1, handle);
+      const __sighandler_t second = set(SIGUSR1, first);
+      const __sighandler_t third = set(SIGUSR1, first);
+      printf("%s: %s, %s, %s\n", door.name, name_of(first), name_of(second), name_of(third));
+      fflush(stdout);
+      raise(SIGUSR1);
+      _exit(1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    printf("%d\n", WIFSIGNALED(status) ? WTERMSIG(status) : -1);
+  }
+  return 7;
+}
+
+#if defined(__x86_64__)
+// Calls as a program does whose stack is off by 8.
+asm(".text\n"
+    ".type call_misaligned, @function\n"
+    "call_misaligned:\n"
+    "  mov %rdi, %rax\n"
+    "  mov %rsi, %rdi\n"
+    "  mov %rdx, %rsi\n"
+    "  call *%rax\n"
+    "  ret\n"
+    ".size call_misaligned, .-call_misaligned\n");
+extern "C" void* call_misaligned(const void* function, size_t first, size_t second);
+
+template <typename Function, typename... Arguments>
+void* misaligned(Function* function, Arguments... arguments) {
+  const size_t words[2] = {(size_t)arguments...};
+  return call_misaligned(reinterpret_cast<const void*>(function), words[0], words[1]);
+}
+
+void* allocate_misaligned(void*) {
+  for (size_t i = 1; i < 5000; ++i) {
+    const size_t size = i % 100 == 0 ? 300'000 : i;
+    misaligned(free, keep(misaligned(malloc, size)));
+    misaligned(free, keep(misaligned(calloc, size, 3)));
+    misaligned(free, keep(misaligned(aligned_alloc, 64, size)));
+    void* block = keep(misaligned(realloc, nullptr, size));
+    block = keep(misaligned(realloc, block, 3 * size));
+    misaligned(free, block);
+    misaligned(malloc, SIZE_MAX / 2);
+  }
+  return nullptr;
+}
+
+// The first calls of a thread and of a fork's child among them.
+int on_a_misaligned_stack(int, char**) {
+  mallopt(M_ARENA_MAX, 1);  // where glibc makes another one, it wants an aligned stack itself
+  allocate_misaligned(nullptr);
+  pthread_t thread;
+  pthread_create(&thread, nullptr, allocate_misaligned, nullptr);
+  pthread_join(thread, nullptr);
+  const pid_t child = static_cast<pid_t>(reinterpret_cast<intptr_t>(misaligned(fork)));
+  if (child == 0) {
+    allocate_misaligned(nullptr);
+    misaligned(_exit, 0);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  tell("child", status);
+  misaligned(exit, 7);
+  return 1;
+}
+#endif
+
 int locked(int, char**) {
   tell("mlockall", mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ? 0 : errno);
   return live_a_little();
@@ -128,6 +258,10 @@ int modest(int, char**) { return live_a_little(); }
 }  // namespace
 
 const Entry kLimits[] = {{"state", state},
+                         {"signals", signals},
+#if defined(__x86_64__)
+                         {"on-a-misaligned-stack", on_a_misaligned_stack},
+#endif
                          {"locked", locked},
                          {"in-chroot", in_chroot},
                          {"without-descriptors", without_descriptors},
