@@ -24,6 +24,7 @@ int __cxa_atexit(void (*function)(void*), void* argument, void* object);
 int __cxa_at_quick_exit(void (*function)(void*), void* object);
 int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* object);
 int pthread_key_create(unsigned* key, void (*destructor)(void*));
+int pthread_key_delete(unsigned key);
 int pthread_setspecific(unsigned key, const void* value);
 
 void* memcpy(void* to, const void* from, size_t bytes);

@@ -153,6 +153,26 @@ void end_thread(void*) {
   give_back(&home, free_slots);
 }
 
+// The key by which a thread's end is heard of; the first thread's end is the program's, or changes nothing. The
+// program's keys are to have the numbers that they have without us, which it may never have asked for: ours is the last
+// of those whose values libc keeps in the thread itself, if that is free. To reach it, the free ones below are taken
+// for a moment.
+void make_end_key() {
+  constexpr unsigned kLast = 31;
+  unsigned keys[kLast + 1];
+  unsigned count = 0;
+  while (count <= kLast && pthread_key_create(&keys[count], end_thread) == 0 && keys[count++] < kLast) {
+  }
+  if (count == 0) return;
+  const unsigned chosen = count > 1 && keys[count - 1] > kLast ? count - 2 : count - 1;
+  unsigned none = kNone;
+  const bool first =
+      __atomic_compare_exchange_n(&end_key, &none, keys[chosen], false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  for (unsigned i = 0; i < count; ++i) {
+    if (i != chosen || !first) pthread_key_delete(keys[i]);
+  }
+}
+
 // Moves counts from a shard that others may still add to.
 template <typename Words>
 void move_words(Words& from, Words& to) {
@@ -197,7 +217,8 @@ Target claim_target() {
   thread_state.shard = shard;
   thread_state.stage = kOwning;
   const KeepErrno keep;
-  if (end_key != kNone) pthread_setspecific(end_key, &thread_state);
+  if (shard->place != 0 && load(end_key) == kNone) make_end_key();
+  if (load(end_key) != kNone) pthread_setspecific(end_key, &thread_state);
   return {shard, false};
 }
 
@@ -230,7 +251,6 @@ void prepare_sharing() {
 }
 
 void start_threads() {
-  if (end_key == kNone && pthread_key_create(&end_key, end_thread) != 0) end_key = kNone;
   thread_state.stage = kFresh;
   claim_target();
   gather_early();

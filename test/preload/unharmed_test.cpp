@@ -59,6 +59,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Circumstance{"Nothing", R"(exec "$@")", "modest"},
         Circumstance{"LittleAddressSpace", R"(ulimit -v 24000; exec "$@")", "modest"},
+        Circumstance{"KeysOfThreads", R"(exec "$@")", "keys"},
         Circumstance{"SmallFiles", R"(ulimit -f 8; exec "$@")", "modest"},
         Circumstance{"FourDescriptors", R"(ulimit -n 4; exec "$@")", "modest"},
         Circumstance{"NoDescriptorsLater", R"(exec "$@")", "without-descriptors"},

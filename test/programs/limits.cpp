@@ -231,6 +231,33 @@ int on_a_misaligned_stack(int, char**) {
 }
 #endif
 
+// How many keys of threads' data there are, which numbers the first ones have, and what is said of one that nobody
+// made.
+void print_keys(const char* when) {
+  pthread_key_t keys[PTHREAD_KEYS_MAX];
+  unsigned count = 0;
+  while (count < PTHREAD_KEYS_MAX && pthread_key_create(&keys[count], nullptr) == 0) ++count;
+  printf("%s: most %d, from %u, %u, %u on\n", when, count >= PTHREAD_KEYS_MAX - 1, keys[0], keys[1], keys[30]);
+  while (count != 0) pthread_key_delete(keys[--count]);
+  printf("%s: %s\n", when, strerror(pthread_setspecific(0, when)));
+}
+
+int keys(int, char**) {
+  free(keep(malloc(100)));
+  print_keys("alone");
+  for (const char* name : {"second", "third"}) {
+    const auto body = [](void* when) -> void* {
+      free(keep(malloc(100)));
+      print_keys(static_cast<const char*>(when));
+      return nullptr;
+    };
+    pthread_t thread;
+    pthread_create(&thread, nullptr, body, const_cast<char*>(name));
+    pthread_join(thread, nullptr);
+  }
+  return 7;
+}
+
 int locked(int, char**) {
   tell("mlockall", mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ? 0 : errno);
   return live_a_little();
@@ -258,6 +285,7 @@ int modest(int, char**) { return live_a_little(); }
 }  // namespace
 
 const Entry kLimits[] = {{"state", state},
+                         {"keys", keys},
                          {"signals", signals},
 #if defined(__x86_64__)
                          {"on-a-misaligned-stack", on_a_misaligned_stack},
