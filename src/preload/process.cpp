@@ -44,8 +44,8 @@ namespace {
 
 constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK, Linux 4.14
 
-enum Finish : uint32_t { kNotFinished, kFinishing, kFinished };
-constinit uint32_t finished = kNotFinished;
+constinit const void* finisher = nullptr;  // the thread that is at the end
+constinit bool finished = false;
 constinit uint32_t becoming_child = 0;
 
 // What lives at a fork, added up by the parent. Several threads may fork at once; one that finds no
@@ -110,7 +110,8 @@ void restart() {
   forget_baseline();
   for (ForkBaseline& baseline : baselines) baseline.taken = 0;
   keep_notes_in(nullptr);
-  finished = kNotFinished;
+  finisher = nullptr;
+  finished = false;
 }
 
 // The first call of a fork's child.
@@ -173,10 +174,23 @@ void note_latecomers() {
   if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
 }
 
+bool is_ours_to_finish() {
+  return load(process.stage) == Stage::kCounting && load(gate.any) != 0 && !load(process.silent) &&
+         process.pid == kernel::pid();
+}
+
+// libc calls each handler once: another thread that ends the program meanwhile finds none of ours left, and would end
+// it under our hands. So each leaves one more until the end is done, and two are there from the start: a thread may
+// come before the first one has left its own.
+template <int (*leave_one)(void (*handler)(void*))>
 HEAPSTER_ALIGNS_STACK void on_exit(void*) {
+  if (!load(finished) && is_ours_to_finish()) leave_one(on_exit<leave_one>);
   note_latecomers();
   finish();
 }
+
+int leave_at_exit(void (*handler)(void*)) { return __cxa_atexit(handler, nullptr, nullptr); }
+int leave_at_quick_exit(void (*handler)(void*)) { return __cxa_at_quick_exit(handler, nullptr); }
 
 void report_option(const char* assignment, bool accepted) {
   constexpr size_t kLongestOption = 120;
@@ -209,8 +223,10 @@ void note_coverage(const NextFacts& facts) {
 }
 
 void watch_ends() {
-  __cxa_atexit(on_exit, nullptr, nullptr);
-  __cxa_at_quick_exit(on_exit, nullptr);
+  for (int i = 0; i < 2; ++i) {
+    leave_at_exit(on_exit<leave_at_exit>);
+    leave_at_quick_exit(on_exit<leave_at_quick_exit>);
+  }
   __register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, nullptr);
   kernel::advise(&gate, sizeof gate, kWipeOnFork);
 }
@@ -306,23 +322,23 @@ HEAPSTER_ALIGNS_STACK void fall_silent() {
 
 namespace {
 
-// A thread that ends the program while another one is already at it gives that one a moment.
+// A thread that ends the program while another one is already at it waits as long as that one, as if it were at it
+// itself. It does not where it is the same: a signal's handler that came in between.
 void await_the_other() {
-  constexpr int kMostMilliseconds = 50;
+  constexpr int kMostMilliseconds = 20'000;  // of a disk that does not answer
   const timespec millisecond = {.tv_sec = 0, .tv_nsec = 1'000'000};
-  for (int i = 0; i < kMostMilliseconds && load(finished) != kFinished; ++i) {
+  for (int i = 0; i < kMostMilliseconds && !load(finished) && load(finisher) != &thread_state; ++i) {
     kernel::call(__NR_nanosleep, kernel::as_long(&millisecond), 0);
   }
-  if (load(finished) != kFinished) remove_temporaries();
+  if (!__atomic_exchange_n(&finished, true, __ATOMIC_ACQ_REL)) remove_temporaries();
 }
 
 }  // namespace
 
 HEAPSTER_ALIGNS_STACK void finish() {
-  if (load(process.stage) != Stage::kCounting || load(gate.any) == 0 || load(process.silent) ||
-      process.pid != kernel::pid())
-    return;
-  if (__atomic_exchange_n(&finished, uint32_t{kFinishing}, __ATOMIC_ACQ_REL) != kNotFinished) {
+  if (!is_ours_to_finish()) return;
+  const void* nobody = nullptr;
+  if (!__atomic_compare_exchange_n(&finisher, &nobody, &thread_state, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     await_the_other();
     return;
   }
@@ -338,9 +354,9 @@ HEAPSTER_ALIGNS_STACK void finish() {
   const bool awaited = config.root_pid != 0 && snapshot_path()[0] == '\0';
   if (write_exit_snapshot() && segment.is_file() && !awaited) remove_segment_file(header->identity);
   say("done");
-  store(finished, uint32_t{kFinished});
+  __atomic_store_n(&finished, true, __ATOMIC_RELEASE);
 }
 
-bool ending() { return load(finished) != kNotFinished; }
+bool ending() { return load(finisher) != nullptr; }
 
 }  // namespace heapster::preload

@@ -75,13 +75,22 @@ TEST(End, OfTheMainThreadAloneIsTheProgramsEnd) {
   EXPECT_GE(allocated_in_bucket_of(sandbox.snapshot(), kSize), 1000);
 }
 
-class Races : public testing::TestWithParam<const char*> {};
+struct Race {
+  const char* name;
+  const char* scenario;
+  const char* mean;  // HEAPSTER_STACKS
+  int times;
+};
+
+class Races : public testing::TestWithParam<Race> {};
 
 // Each run is a new chance for the end to come at a bad moment.
 TEST_P(Races, NeverLoseTheLastSnapshot) {
-  for (int i = 0; i < 40; ++i) {
+  const auto [name, scenario, mean, times] = GetParam();
+  for (int i = 0; i < times; ++i) {
     Sandbox sandbox;
-    const Ended ended = sandbox.run_measured({kSubject, GetParam()}, {{"HEAPSTER_OUT", "last.heap"}});
+    const Ended ended =
+        sandbox.run_measured({kSubject, scenario}, {{"HEAPSTER_OUT", "last.heap"}, {"HEAPSTER_STACKS", mean}});
     ASSERT_EQ(ended.exit_code, 7) << "signal " << ended.signal << ", " << ended.err;
     const auto last = reader::load(sandbox.path("last.heap"));
     ASSERT_TRUE(last) << last.error().text;
@@ -94,8 +103,11 @@ TEST_P(Races, NeverLoseTheLastSnapshot) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, Races, testing::Values("exit-during-dumps", "exits-at-once"),
-                         [](const auto& test) { return std::string(test.index == 0 ? "Dumps" : "Exits"); });
+INSTANTIATE_TEST_SUITE_P(Every, Races,
+                         testing::Values(Race{"Dumps", "exit-during-dumps", "", 40},
+                                         Race{"Exits", "exits-at-once", "", 40},
+                                         Race{"EightExits", "eight-exits", "1K", 20}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 // A lock that a child inherited would never be given back.
 TEST(Fork, InTheMiddleOfADumpLeavesTheChildItsOwn) {

@@ -116,6 +116,21 @@ int by_exits_at_once(int, char**) {
   return 1;
 }
 
+// Eight threads call exit() at the same moment, with stacks enough to make the snapshot take its time.
+int by_eight_exits(int, char**) {
+  allocate();
+  for (int i = 0; i < 30'000; ++i) keep(malloc(5000));
+  static pthread_barrier_t together;
+  pthread_barrier_init(&together, nullptr, 8);
+  const auto end = [] {
+    pthread_barrier_wait(&together);
+    exit(7);
+  };
+  for (int i = 0; i < 7; ++i) std::thread(end).detach();
+  end();
+  return 1;
+}
+
 // Children of a program that is always in the middle of a snapshot make one of their own.
 int forks_during_dumps(int, char**) {
   allocate();
@@ -199,6 +214,7 @@ const Entry kEnds[] = {{"return", by_return},
                        {"pthread-exit", by_pthread_exit},
                        {"exit-during-dumps", by_exit_during_dumps},
                        {"exits-at-once", by_exits_at_once},
+                       {"eight-exits", by_eight_exits},
                        {"forks-during-dumps", forks_during_dumps},
                        {"abort", by_abort},
                        {"kill", by_kill},
