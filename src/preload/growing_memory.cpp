@@ -22,31 +22,39 @@ char* GrowingMemory::choose_place() {
 bool GrowingMemory::map(char* at, size_t bytes, int fd, size_t offset) {
   if (!kernel::map_at(at, bytes, fd, offset)) return false;
   at_ = at;
+  is_file_ = fd >= 0;
   store(bytes_, bytes);
   return true;
 }
 
-// Whether pages are there is what the attempt to have them promised tells. Of two threads that make it longer at once
-// only one is right about how long it was; the other finds the pages there.
+// How long it is only its own account tells: what lies behind it may be somebody else's. One thread makes it longer at
+// a time; the others give it a moment, which is all that they can do where they are in a signal's handler of it.
+bool GrowingMemory::lengthen(size_t to, size_t most) {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries && to > load(bytes_); ++i) {
+    const TryLock lock(growing_);
+    const size_t bytes = load(bytes_);
+    if (!lock) {
+      kernel::call(__NR_sched_yield);
+    } else if (to > bytes) {
+      size_t more = 2 * bytes < most ? 2 * bytes : most;
+      if (more < to) more = to;
+      if (!kernel::lengthen(at_, bytes, more)) return false;
+      store(bytes_, more);
+    }
+  }
+  return to <= load(bytes_);
+}
+
 bool GrowingMemory::reach(size_t from, size_t to, size_t most) {
   constexpr size_t kPage = SegmentMemory::kPage;
-  constexpr int kTries = 3;
   to = (to + kPage - 1) & ~(kPage - 1);
-  for (int i = 0; i < kTries; ++i) {
-    if (kernel::populate(at_ + from, to - from) == 0) return true;
-    size_t bytes = load(bytes_);
-    if (to <= bytes) return false;  // it is there, and the kernel has no page for it
-    size_t more = 2 * bytes < most ? 2 * bytes : most;
-    if (more < to) more = to;
-    if (kernel::lengthen(at_, bytes, more)) store(bytes_, more);
-  }
-  return kernel::populate(at_ + from, to - from) == 0;
+  return lengthen(to, most) && (!is_file_ || kernel::set_aside(at_ + from, to - from));
 }
 
 void GrowingMemory::give_back() {
   if (at_ != nullptr) kernel::unmap(at_, bytes_);
-  at_ = nullptr;
-  bytes_ = 0;
+  *this = {};
 }
 
 }  // namespace heapster::preload

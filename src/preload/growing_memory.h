@@ -26,8 +26,12 @@ class GrowingMemory {
   void give_back();
 
  private:
+  bool lengthen(size_t to, size_t most);
+
   char* at_ = nullptr;
   size_t bytes_ = 0;
+  uint32_t growing_ = 0;
+  bool is_file_ = false;
 };
 
 }  // namespace heapster::preload

@@ -104,10 +104,15 @@ inline const void* map_read_only(size_t bytes, int fd) {
 inline long advise(void* at, size_t bytes, int advice) {
   return call(__NR_madvise, as_long(at), static_cast<long>(bytes), advice);
 }
-// Has a file's pages set aside, so that touching them is no SIGBUS on a full tmpfs. -EINVAL before Linux 5.14.
-inline long populate(void* at, size_t bytes) {
+// Has a file's pages set aside, so that touching them is no SIGBUS on a full tmpfs. True where they are: kernels before
+// Linux 5.14 refuse, and what stands in for a kernel (qemu, a sandbox) may say 0 to advice that it does not know.
+inline bool set_aside(void* at, size_t bytes) {
   constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
-  return advise(at, bytes, kPopulateWrite);
+  constexpr size_t kLeastPage = 4096;
+  if (advise(at, bytes, kPopulateWrite) != 0) return false;
+  const auto last = (reinterpret_cast<uintptr_t>(at) + bytes - 1) & ~(kLeastPage - 1);
+  unsigned char there = 0;
+  return call(__NR_mincore, static_cast<long>(last), kLeastPage, as_long(&there)) == 0 && (there & 1) != 0;
 }
 
 }  // namespace heapster::preload::kernel

@@ -9,21 +9,14 @@ namespace heapster::preload {
 
 constinit SegmentMemory segment;
 
-namespace {
-
-constexpr long kInvalid = -22;  // EINVAL, from an older kernel
-
-}  // namespace
-
 bool SegmentMemory::map_file(int fd, size_t bytes, bool& full) {
   full = false;
   if (kernel::truncate(fd, bytes) != 0) return false;
   void* at = kernel::map(kFirstBytes, MAP_SHARED, fd);
   if (at == nullptr) return false;
-  long promised = kernel::populate(at, kPromisedHead);
-  if (promised == 0) promised = kernel::populate(static_cast<char*>(at) + kSlotsOffset, kShardBytes);
-  all_first_promised_ = promised == kInvalid;
-  full = all_first_promised_ ? kernel::allocate(fd, kFirstBytes) != 0 : promised != 0;
+  all_first_promised_ =
+      !kernel::set_aside(at, kPromisedHead) || !kernel::set_aside(static_cast<char*>(at) + kSlotsOffset, kShardBytes);
+  full = all_first_promised_ && kernel::allocate(fd, kFirstBytes) != 0;
   if (full) {
     kernel::unmap(at, kFirstBytes);
     return false;
@@ -68,17 +61,17 @@ bool SegmentMemory::promised(const void* at, size_t bytes) const {
   if (!is_file_) return true;
   const auto offset = static_cast<size_t>(static_cast<const char*>(at) - base_);
   if (offset + bytes <= (all_first_promised_ ? kFirstBytes : kPromisedSlots) && offset >= kSlotsOffset) return true;
-  return kernel::populate(const_cast<void*>(at), bytes) == 0;
+  return kernel::set_aside(const_cast<void*>(at), bytes);
 }
 
 bool SegmentMemory::ensure_timeline() const {
   if (!is_file_ || all_first_promised_) return true;
-  return kernel::populate(base_ + kTimelineOffset, kArenasOffset - kTimelineOffset) == 0;
+  return kernel::set_aside(base_ + kTimelineOffset, kArenasOffset - kTimelineOffset);
 }
 
 bool SegmentMemory::ensure_arenas() const {
   if (!is_file_ || all_first_promised_) return true;
-  return kernel::populate(base_ + kArenasOffset, kSlotsOffset - kArenasOffset) == 0;
+  return kernel::set_aside(base_ + kArenasOffset, kSlotsOffset - kArenasOffset);
 }
 
 // Maps 16 more slots. A file's chunk is a second mapping of the file that starts with the last

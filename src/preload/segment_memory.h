@@ -7,7 +7,7 @@
 // made from an existing one by mremap with an old size of 0.
 //
 // No page of the file is touched before the kernel has promised it (MADV_POPULATE_WRITE, or
-// fallocate on a kernel older than 5.14): on a full tmpfs a touch would be a SIGBUS.
+// fallocate where there is none): on a full tmpfs a touch would be a SIGBUS.
 
 #pragma once
 
@@ -66,7 +66,7 @@ class SegmentMemory {
 
   char* base_ = nullptr;
   bool is_file_ = false;
-  bool all_first_promised_ = false;  // kernel without MADV_POPULATE_WRITE: all was allocated at once
+  bool all_first_promised_ = false;  // no MADV_POPULATE_WRITE: all was allocated at once
   char* chunks_[kChunks] = {};
 };
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "reader/load.h"
 #include "support/numbers.h"
 #include "support/run.h"
 
@@ -37,6 +38,18 @@ INSTANTIATE_TEST_SUITE_P(Every, Places,
                            std::erase(name, '-');
                            return name;
                          });
+
+// Where advice is answered but not taken, nothing is promised: counted in what can be had otherwise, and told.
+TEST(LyingKernel, IsNotBelieved) {
+  const Sandbox sandbox;
+  const Ended ended = sandbox.run_measured({program_path("lying_kernel"), kSubject, "eight-exits"},
+                                           {{"HEAPSTER_STACKS", "1"}, {"HEAPSTER_OUT", "%e.heap"}});
+  ASSERT_EQ(ended.exit_code, 7) << "signal " << ended.signal << ", " << ended.err;
+  const auto snapshot = reader::load(sandbox.path("subject.heap"));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_EQ(allocated_in_bucket_of(*snapshot, 5000), 30'000);
+  EXPECT_TRUE(has_note(*snapshot, "stacks_refused"));
+}
 
 // A count that is loaded, then interrupted, then stored would lose what the handler counted.
 TEST(Handlers, InTheMiddleOfACallLoseNothing) {

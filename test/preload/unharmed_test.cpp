@@ -31,6 +31,7 @@ Ended run_in(const Sandbox& sandbox, const Circumstance& where, bool measured, c
   const std::string preload = measured ? "LD_PRELOAD=" + preload_path() : "NOTHING=0";
   variables.erase("LD_PRELOAD");
   variables["EMPTY"] = sandbox.run_directory();
+  variables["LYING"] = program_path("lying_kernel");
   Words command;
   if (where.namespaces) command = {"unshare", geteuid() == 0 ? "-m" : "-rm"};
   for (const char* word : {"/bin/sh", "-c", where.script, "sh", "/usr/bin/env"}) command.emplace_back(word);
@@ -81,6 +82,10 @@ INSTANTIATE_TEST_SUITE_P(
         Circumstance{"ReadOnlyRoot",
                      R"(mount --rbind / /mnt && mount -o remount,bind,ro /mnt && exec chroot /mnt "$@")", "modest",
                      true},
+        Circumstance{"LyingKernel", R"(exec "$LYING" "$@")", "modest"},
+        Circumstance{"LyingKernelOnATinyTmpfs",
+                     R"(mount -t tmpfs -o size=16k,mode=0700 none "$EMPTY" && exec "$LYING" "$@")", "modest", true},
+        Circumstance{"LyingKernelAndNoTmpfs", R"(export HEAPSTER_RUN_DIR=/nowhere; exec "$LYING" "$@")", "modest"},
 #if defined(__x86_64__)
         Circumstance{"MisalignedStack", R"(exec "$@")", "on-a-misaligned-stack"},
         Circumstance{"MisalignedStackAtALimit", R"(export HEAPSTER_LIMIT=64K; exec "$@")", "on-a-misaligned-stack"},
