@@ -4,7 +4,7 @@
 
 #include "layout/signals.h"
 #include "layout/sizes.h"
-#include "preload/kernel.h"
+#include "preload/process.h"
 #include "preload/string_store.h"
 #include "preload/text.h"
 
@@ -64,7 +64,7 @@ bool set_root(const char* value) {
 void set_defaults() {
   config = Config{};
   StoredString run_dir;
-  run_dir.text().add("/dev/shm/heapster-").add(kernel::effective_uid());
+  run_dir.text().add("/dev/shm/heapster-").add(process.uid);
   config.out = kDefaultOut;
   config.run_dir = run_dir.keep();
   config.label = "";

@@ -7,6 +7,7 @@
 
 #include "preload/build_id.h"
 #include "preload/kernel.h"
+#include "preload/process.h"
 #include "preload/text.h"
 
 namespace heapster::preload {
@@ -83,8 +84,8 @@ bool read_stat(uint32_t pid, ProcessStat& stat) {
 void identify(Identity& identity) {
   ProcessStat stat{};
   read_stat(0, stat);
-  identity.pid = kernel::pid();
-  identity.uid = kernel::effective_uid();
+  identity.pid = process.pid;
+  identity.uid = process.uid;
   identity.parent_pid = stat.parent;
   identity.start_ticks = stat.start_ticks;
   identity.pid_namespace = pid_namespace();

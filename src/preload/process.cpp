@@ -114,6 +114,12 @@ void restart() {
   finished = false;
 }
 
+void note_process() {
+  process.pid = kernel::pid();
+  process.uid = kernel::effective_uid();
+  process.started = fine_time_of_kernel();
+}
+
 // The first call of a fork's child.
 void become_child() {
   const TryLock lock(becoming_child);
@@ -135,8 +141,7 @@ void become_child() {
   forked = true;
   if (approximate) raise(Note::k_baseline_approximate);
   store(process.stage, Stage::kOff);
-  process.pid = kernel::pid();
-  process.started = fine_time_of_kernel();
+  note_process();
   if (!build_segment(origin)) return;
   memcpy(segment.at<Cell>(kLiveAtForkOffset), baseline->cells, sizeof baseline->cells);
   restart_limits();
@@ -169,7 +174,7 @@ void note_bypassed_new() {
 // What the program loaded meanwhile may be out of our reach. A fork's child does not look: whoever held
 // the loader's lock at the fork is not there to release it.
 void note_latecomers() {
-  if (forked || process.silent || process.pid != kernel::pid()) return;
+  if (forked) return;
   if (awaiting_cplusplus) note_bypassed_new();
   if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
 }
@@ -179,14 +184,47 @@ bool is_ours_to_finish() {
          process.pid == kernel::pid();
 }
 
+// A thread that ends the program while another one is already at it waits as long as that one, as if it were at it
+// itself. It does not where it is the same: a signal's handler that came in between.
+void await_the_other() {
+  constexpr int kMostMilliseconds = 20'000;  // of a disk that does not answer
+  const timespec millisecond = {.tv_sec = 0, .tv_nsec = 1'000'000};
+  for (int i = 0; i < kMostMilliseconds && !load(finished) && load(finisher) != &thread_state; ++i) {
+    kernel::call(__NR_nanosleep, kernel::as_long(&millisecond), 0);
+  }
+  if (!__atomic_exchange_n(&finished, true, __ATOMIC_ACQ_REL)) remove_temporaries();
+}
+
+void finish_ours() {
+  const void* nobody = nullptr;
+  if (!__atomic_compare_exchange_n(&finisher, &nobody, &thread_state, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    await_the_other();
+    return;
+  }
+  const KeepErrno keep;
+  gather_early();
+  refresh_names();
+  if (has_other_namespaces()) raise(Note::k_other_namespace);
+  finish_publishing();
+  Header* header = segment.header();
+  stamp(header->ending);
+  store(header->state, static_cast<uint32_t>(State::kExited));
+  // Without a snapshot, heapster-run reads and removes the segment itself.
+  const bool awaited = config.root_pid != 0 && snapshot_path()[0] == '\0';
+  if (write_exit_snapshot() && segment.is_file() && !awaited) remove_segment_file(header->identity);
+  say("done");
+  __atomic_store_n(&finished, true, __ATOMIC_RELEASE);
+}
+
 // libc calls each handler once: another thread that ends the program meanwhile finds none of ours left, and would end
 // it under our hands. So each leaves one more until the end is done, and two are there from the start: a thread may
 // come before the first one has left its own.
 template <int (*leave_one)(void (*handler)(void*))>
 HEAPSTER_ALIGNS_STACK void on_exit(void*) {
-  if (!load(finished) && is_ours_to_finish()) leave_one(on_exit<leave_one>);
+  if (load(finished) || !is_ours_to_finish()) return;
+  leave_one(on_exit<leave_one>);
   note_latecomers();
-  finish();
+  finish_ours();
 }
 
 int leave_at_exit(void (*handler)(void*)) { return __cxa_atexit(handler, nullptr, nullptr); }
@@ -241,8 +279,7 @@ __attribute__((constructor)) void start(int argument_count, const char* const* a
   const NextFacts facts = inspect_next();
   const bool readable = facts.is_libc && next.usable_size != nullptr && has_quick_bucket();
   process.headers = readable ? Headers::kOnProbation : Headers::kNotTrusted;
-  process.pid = kernel::pid();
-  process.started = fine_time_of_kernel();
+  note_process();
   read_config(environment, report_option);
   gather_lasting_texts(argument_count, arguments, facts.path);
   note_coverage(facts);
@@ -320,41 +357,8 @@ HEAPSTER_ALIGNS_STACK void fall_silent() {
   store(process.silent, true);
 }
 
-namespace {
-
-// A thread that ends the program while another one is already at it waits as long as that one, as if it were at it
-// itself. It does not where it is the same: a signal's handler that came in between.
-void await_the_other() {
-  constexpr int kMostMilliseconds = 20'000;  // of a disk that does not answer
-  const timespec millisecond = {.tv_sec = 0, .tv_nsec = 1'000'000};
-  for (int i = 0; i < kMostMilliseconds && !load(finished) && load(finisher) != &thread_state; ++i) {
-    kernel::call(__NR_nanosleep, kernel::as_long(&millisecond), 0);
-  }
-  if (!__atomic_exchange_n(&finished, true, __ATOMIC_ACQ_REL)) remove_temporaries();
-}
-
-}  // namespace
-
 HEAPSTER_ALIGNS_STACK void finish() {
-  if (!is_ours_to_finish()) return;
-  const void* nobody = nullptr;
-  if (!__atomic_compare_exchange_n(&finisher, &nobody, &thread_state, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-    await_the_other();
-    return;
-  }
-  const KeepErrno keep;
-  gather_early();
-  refresh_names();
-  if (has_other_namespaces()) raise(Note::k_other_namespace);
-  finish_publishing();
-  Header* header = segment.header();
-  stamp(header->ending);
-  store(header->state, static_cast<uint32_t>(State::kExited));
-  // Without a snapshot, heapster-run reads and removes the segment itself.
-  const bool awaited = config.root_pid != 0 && snapshot_path()[0] == '\0';
-  if (write_exit_snapshot() && segment.is_file() && !awaited) remove_segment_file(header->identity);
-  say("done");
-  __atomic_store_n(&finished, true, __ATOMIC_RELEASE);
+  if (is_ours_to_finish()) finish_ours();
 }
 
 bool ending() { return load(finisher) != nullptr; }

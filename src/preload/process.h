@@ -31,6 +31,7 @@ struct Process {
   Headers headers;
   bool silent;       // after seccomp: no system call any more
   uint32_t pid;      // whose segment it is; another pid asks: a fork's or vfork's child
+  uint32_t uid;      // effective, when counting began
   uint64_t started;  // fine clock
 };
 extern constinit Process process;

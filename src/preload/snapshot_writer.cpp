@@ -150,7 +150,17 @@ bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
   return good;
 }
 
+// A segment is of the boot that its reader lives in; a snapshot may be read at another time.
+constinit uint32_t boot_told = 0;
+void tell_boot() {
+  if (load(boot_told) != 0 || __atomic_exchange_n(&boot_told, 1u, __ATOMIC_RELAXED) != 0) return;
+  char boot[64];
+  if (read_text("/proc/sys/kernel/random/boot_id", boot, sizeof boot) != 0)
+    add_late_text(segment.header(), Text::k_boot_id, boot);
+}
+
 bool write_own(Desk& desk, const char* path) {
+  tell_boot();
   copy_words(&desk.patched, segment.header(), sizeof desk.patched);
   if (!ending()) stamp(desk.patched.ending);
   const bool good = write_file(desk, path, [&desk](int fd) {
@@ -201,6 +211,7 @@ void remove_temporaries() {
 }
 
 void restart_snapshots() {
+  boot_told = 0;
   for (Desk& desk : desks) {
     desk.lock = 0;
     desk.temporary[0] = '\0';

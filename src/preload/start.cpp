@@ -114,8 +114,6 @@ void gather_lasting_texts(int argument_count, const char* const* arguments, cons
   add_text(Text::k_executable, executable, kLongestText);
   if (allocator[0] != '\0') add_text(Text::k_allocator, allocator, kLongestText);
   if (config.label[0] != '\0') add_text(Text::k_label, config.label, kLongestText);
-  if (read_text("/proc/sys/kernel/random/boot_id", text, sizeof text) != 0)
-    add_text(Text::k_boot_id, text, kLongestText);
   TextBuilder command(text, kLongestCommand);
   for (int i = 0; i < argument_count && !command.full(); ++i) command.add(arguments[i], strlen(arguments[i]) + 1);
   add_text(Text::k_command, text, command.size(), kLongestCommand);

@@ -21,13 +21,16 @@ size_t lasting;
 // Half of the room is for what passes.
 constexpr size_t kLastingRoom = kTextsBytes / 2;
 
-void add_record(Text key, const char* text, size_t size) {
+// The place behind a record that was written to `to`, of which so much is used; the same where it does not fit.
+size_t write_record(char* to, size_t filled, Text key, const char* text, size_t size) {
   const Record record = {static_cast<uint16_t>(key), static_cast<uint16_t>(size)};
-  if (size > UINT16_MAX || used + sizeof record + size > sizeof texts) return;
-  memcpy(texts + used, &record, sizeof record);
-  memcpy(texts + used + sizeof record, text, size);
-  used += sizeof record + size;
+  if (size > UINT16_MAX || filled + sizeof record + size > kTextsBytes) return filled;
+  memcpy(to + filled, &record, sizeof record);
+  memcpy(to + filled + sizeof record, text, size);
+  return filled + sizeof record + size;
 }
+
+void add_record(Text key, const char* text, size_t size) { used = write_record(texts, used, key, text, size); }
 
 }  // namespace
 
@@ -47,6 +50,13 @@ void drop_passing_texts() { used = lasting; }
 void write_texts(Header* header) {
   memcpy(reinterpret_cast<char*>(header) + kTextsOffset, texts, used);
   header->sections[kTextsSection].used = used;
+}
+
+void add_late_text(Header* header, Text key, const char* text) {
+  uint64_t& filled = header->sections[kTextsSection].used;
+  const uint64_t now =
+      write_record(reinterpret_cast<char*>(header) + kTextsOffset, load(filled), key, text, strlen(text));
+  __atomic_store_n(&filled, now, __ATOMIC_RELEASE);
 }
 
 bool find_text(const char* section, size_t size, Text key, char* to, size_t room) {

@@ -23,6 +23,8 @@ void end_lasting_texts();
 void drop_passing_texts();
 
 void write_texts(Header* header);
+// Adds one to a segment whose texts are written, if there is room. One thread at a time.
+void add_late_text(Header* header, Text key, const char* text);
 
 // Looks a string up in a segment's text section; false, and empty, where it is not there.
 bool find_text(const char* section, size_t used, Text key, char* to, size_t room);

@@ -64,7 +64,7 @@ uint32_t pid_of(const Process& process) { return process.outer_pid != 0 ? proces
 // The image number counts too: an exec keeps pid and start time and begins from zero.
 bool same_process(const Process& a, const Process& b) {
   return a.identity.pid == b.identity.pid && a.identity.start_ticks == b.identity.start_ticks &&
-         a.identity.image == b.identity.image && a.boot_id == b.boot_id;
+         a.identity.image == b.identity.image && a.identity.started_epoch == b.identity.started_epoch;
 }
 
 }  // namespace heapster::reader

@@ -231,7 +231,7 @@ TEST(Diff, RefusesOtherProcessesUnlessToldToCompareRuns) {
   for (const auto& change : std::initializer_list<void (*)(Segment&)>{
            [](Segment& s) { s.header().identity.pid = 7; }, [](Segment& s) { s.header().identity.start_ticks = 7; },
            [](Segment& s) { s.header().identity.image = 7; },
-           [](Segment& s) { s.add_text(Text::k_boot_id, "another"); }}) {
+           [](Segment& s) { s.header().identity.started_epoch = 7; }}) {
     Segment other = test::busy_segment();
     change(other);
     const Snapshot b = loaded(other.bytes());
