@@ -68,8 +68,12 @@ struct Arena {
 #define HEAPSTER_ARENA_FIGURE(name, ...) int64_t name = 0;
 #include "heapster/arenas.def"
 
-  // Bytes that it took from upstream and does not use.
-  int64_t wasted() const { return upstream_curr - use_curr; }
+  // Whether what it takes from upstream is counted, and all that it has is from there.
+  bool knows_upstream() const { return upstream_count > 0 && upstream_curr >= use_curr; }
+  // Bytes that it took from upstream and does not use; nothing where that is not known.
+  std::optional<int64_t> wasted() const {
+    return knows_upstream() ? std::optional(upstream_curr - use_curr) : std::nullopt;
+  }
 };
 
 struct Column {

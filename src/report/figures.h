@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "reader/stats.h"
+#include "reader/snapshot.h"
 
 namespace heapster::report {
 
@@ -54,5 +54,8 @@ std::string value_text(const Value& value, std::string_view unit);
 std::string plain_text(const Value& value);
 
 Value difference(const Value& after, const Value& before);
+
+// What an arena wastes, where that is known.
+Value wasted(const reader::Arena& arena);
 
 }  // namespace heapster::report

@@ -30,8 +30,11 @@ void put_buckets(std::string& out, const HistogramFigure& row) {
   for (uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
     const Cell& cell = row.histogram.cells[bucket];
     const std::string range = fmt::format("{},{},{}", name_of(row.kind), bucket_low(bucket), bucket_high(bucket));
+    const auto text = [&](uint64_t word) {  // what only grows has no sign
+      return row.kind == Kind::flow ? fmt::format("{}", word) : fmt::format("{}", static_cast<int64_t>(word));
+    };
     fmt::format_to(std::back_inserter(out), "{0}_histogram,calls,{1},{2}\n{0}_histogram_bytes,bytes,{1},{3}\n",
-                   row.name, range, static_cast<int64_t>(cell.count), static_cast<int64_t>(cell.bytes));
+                   row.name, range, text(cell.count), text(cell.bytes));
   }
 }
 

@@ -50,7 +50,7 @@ Json arenas_json(const Snapshot& snapshot) {
     Json entry{{"name", arena.name}};
 #define HEAPSTER_ARENA_FIGURE(name, ...) entry[#name] = arena.name;
 #include "heapster/arenas.def"
-    entry["wasted"] = arena.wasted();
+    entry["wasted"] = to_json(wasted(arena));
     list.push_back(std::move(entry));
   }
   return list;

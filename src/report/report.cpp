@@ -23,7 +23,8 @@ using reader::Stats;
 
 constexpr size_t kCommandWidth = 100;
 
-double real(Number number) { return static_cast<double>(number.value().value_or(0)); }
+// Of what only grows: a word without a sign.
+double real(Number number) { return number.known() ? static_cast<double>(number.word()) : 0; }
 
 std::string counted(Number number) {
   const auto value = number.value();
@@ -33,6 +34,11 @@ std::string counted(Number number) {
 std::string sized(Number number) {
   const auto value = number.value();
   return value ? bytes_text(*value) : std::string(kUnknown);
+}
+
+// The same of what only grows.
+std::string sized_flow(Number number) {
+  return number.known() && number.word() > INT64_MAX ? real_bytes_text(real(number)) : sized(number);
 }
 
 std::string share(Number part, Number whole, std::string_view of) {
@@ -120,7 +126,7 @@ class Story {
   }
 
   Row bytes(const char* label, Number number, std::string remark) const {
-    return {label, sized(number), rate(number, true), std::move(remark)};
+    return {label, sized_flow(number), rate(number, true), std::move(remark)};
   }
 
   std::string rate(Number number, bool is_bytes) const {
@@ -142,7 +148,8 @@ class Story {
   }
 
   static std::string slack_text(Number usable, Number asked) {
-    const std::string part = share(usable - asked, usable, "of usable");
+    const auto slack = (usable - asked).value();
+    const std::string part = slack && *slack > 0 ? share(usable - asked, usable, "of usable") : "";
     return fmt::format("slack {}{}", sized(usable - asked), part.empty() ? "" : " (" + part + ")");
   }
 

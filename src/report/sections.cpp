@@ -167,8 +167,8 @@ Section arenas_section(const Snapshot& snapshot) {
   for (const reader::Arena& arena : snapshot.arenas) {
     section.table.rows.push_back({printable(arena.name), count_text(arena.alloc_count), bytes_text(arena.alloc_sum),
                                   bytes_text(arena.use_curr), bytes_text(arena.use_max),
-                                  bytes_text(arena.upstream_curr), bytes_text(arena.wasted()),
-                                  count_text(arena.reset_count)});
+                                  arena.upstream_count > 0 ? bytes_text(arena.upstream_curr) : std::string(kUnknown),
+                                  value_text(wasted(arena), "bytes"), count_text(arena.reset_count)});
   }
   return section;
 }

@@ -65,9 +65,12 @@ std::string count_text(int64_t count) {
 }
 
 std::string bytes_text(int64_t bytes) {
+  if (bytes > -1024 && bytes < 1024) return fmt::format("{} B", bytes);
+  return real_bytes_text(static_cast<double>(bytes));
+}
+
+std::string real_bytes_text(double value) {
   constexpr std::array<std::string_view, 7> kNames{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  auto value = static_cast<double>(bytes);
-  if (std::fabs(value) < 1024) return fmt::format("{} B", bytes);
   size_t unit = 0;
   for (; std::fabs(value) >= 1023.5 && unit + 1 < kNames.size(); ++unit) value /= 1024;
   return fmt::format("{} {}", figures3(value), kNames[unit]);
@@ -94,7 +97,8 @@ std::string share_text(double part, double whole) {
 }
 
 std::string rate_text(double per_second, bool is_bytes) {
-  if (!std::isfinite(per_second) || std::fabs(per_second) > 9e18) return std::string(kUnknown);
+  if (!std::isfinite(per_second)) return std::string(kUnknown);
+  if (is_bytes && std::fabs(per_second) >= 1024) return real_bytes_text(per_second) + "/s";
   if (is_bytes) return bytes_text(whole(per_second)) + "/s";
   if (std::fabs(per_second) < 9995) return count_text(std::llround(per_second)) + "/s";
   constexpr std::array<std::string_view, 4> kNames{"k", "M", "G", "T"};

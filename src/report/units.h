@@ -14,6 +14,7 @@ namespace heapster::report {
 
 std::string count_text(int64_t count);                    // 1,234,567
 std::string bytes_text(int64_t bytes);                    // 1.2 MiB
+std::string real_bytes_text(double bytes);                // the same from 1 KiB on, and of more than fits into 63 bits
 std::string seconds_text(double seconds);                 // 12.3 ms, 4.56 s, 1 h 02 min
 std::string brief_text(double seconds);                   // 812 ns, 12.3 µs; from a millisecond on as above
 std::string share_text(double part, double whole);        // 12.3 %; a dash where there is no whole

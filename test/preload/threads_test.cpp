@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "reader/load.h"
 #include "support/numbers.h"
 #include "support/run.h"
 
@@ -102,6 +103,23 @@ TEST(Threads, ACrowdLargerThanTheFirstMappingIsCountedApart) {
   EXPECT_GE(snapshot.process.slots_used, 2000u);
   EXPECT_GE(allocated_in_bucket_of(snapshot, 24), 2000 * 100);
   EXPECT_FALSE(has_note(snapshot, "shards_shared"));
+}
+
+// While they live: what has no slot of its own is in one that is shared.
+TEST(Threads, MoreThanThereAreSlotsAreCountedAtOnce) {
+  constexpr int kThreads = 4200;
+  Sandbox sandbox;
+  Background crowd(sandbox, {kSubject, "crowd", std::to_string(kThreads)}, sandbox.measured());
+  ASSERT_EQ(crowd.line(), "all are there");
+  const auto path = reader::resolve(std::to_string(crowd.pid()), sandbox.run_directory());
+  ASSERT_TRUE(path) << path.error().text;
+  const auto snapshot = reader::load(*path);
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_TRUE(has_note(*snapshot, "shards_shared"));
+  EXPECT_GE(allocated_in_bucket_of(*snapshot, 24), kThreads * 100);
+  EXPECT_LT(allocated_in_bucket_of(*snapshot, 24), kThreads * 110);
+  crowd.say("seen");
+  EXPECT_EQ(crowd.wait().exit_code, 0);
 }
 
 }  // namespace

@@ -144,13 +144,18 @@ int late_frees(int, char**) {
 int crowd(int argument_count, char** arguments) {
   const int count = argument_count > 0 ? std::atoi(arguments[0]) : 100;
   static std::latch all_allocated{count};
+  static std::latch seen{1};
   std::vector<std::thread> threads;
   for (int i = 0; i < count; ++i) {
     threads.emplace_back([] {
       for (int k = 0; k < 100; ++k) keep(malloc(24));
-      all_allocated.arrive_and_wait();
+      all_allocated.count_down();
+      seen.wait();
     });
   }
+  all_allocated.wait();
+  ready("all are there");
+  seen.count_down();
   for (std::thread& thread : threads) thread.join();
   return 0;
 }

@@ -69,6 +69,17 @@ TEST(Figures, AreWhatWasCounted) {
   EXPECT_EQ(busy_value("use_max_time"), Value(0.5));
 }
 
+// A sum that only grows has no sign: one beyond 2^63 is large, and not less than nothing.
+TEST(Figures, SumsBeyondTheSignAreLarge) {
+  reader::Stats stats = busy().stats;
+  stats.alloc.cells[60] = {1, uint64_t{1} << 63};
+  const auto rows = figures(stats);
+  EXPECT_GE(std::get<double>(figure_value(rows, "alloc_sum")), 0x1p63);
+  EXPECT_GT(std::get<double>(figure_value(rows, "alloc_avg")), 0);
+  EXPECT_EQ(value_text(figure_value(rows, "alloc_sum"), "bytes"), "8.00 EiB");
+  EXPECT_GT(std::get<double>(difference(figure_value(rows, "alloc_sum"), busy_value("alloc_sum"))), 0x1p62);
+}
+
 TEST(Figures, LevelAndLiveTableAgreeAtRest) {
   EXPECT_EQ(busy_value("use_curr"), Value(*busy().stats.live().bytes().value()));
 }

@@ -185,6 +185,7 @@ Segment busy_segment() {
   published.peak = 4'140'320;
   published.peak_error = 131'072;
   published.peak_time = kSecond / 2;
+  published.peak_since = kSecond / 2;
   published.table_live = 4'140'320;
   published.time = 2 * kSecond;
   segment.live_at_peak(bucket_of(24)) = {1500, 36'000};

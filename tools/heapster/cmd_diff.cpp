@@ -57,12 +57,13 @@ Json arenas_json(const reader::Diff& diff) {
   Json list = Json::array();
   for (const reader::ArenaChange& arena : diff.arenas) {
     Json entry{{"name", arena.after.name}, {"there", name_of(arena.there)}};
-    Json change{{"wasted", arena.after.wasted() - arena.before.wasted()}};
+    const report::Value wasted = report::wasted(arena.after);
+    Json change{{"wasted", report::to_json(report::difference(wasted, report::wasted(arena.before)))}};
 #define HEAPSTER_ARENA_FIGURE(name, unit, kind, help) \
   entry[#name] = arena.flow.name;                     \
   if (report::Kind::kind == report::Kind::gauge) change[#name] = arena.after.name - arena.before.name;
 #include "heapster/arenas.def"
-    entry["wasted"] = arena.after.wasted();
+    entry["wasted"] = report::to_json(wasted);
     entry["change"] = change;
     list.push_back(entry);
   }
