@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # OpenTelemetry's probes: readelf finds them in the library, and gdb, as a witness, stops at them for sampled blocks and
-# reads the arguments that the program's own calls had. probes_test.sh BUILD
+# reads the arguments that the program's own calls had. They lie in the registers of a function's first arguments, where
+# OpenTelemetry's profiler looks for them. probes_test.sh BUILD
 set -euo pipefail
 
 build=$1
@@ -11,10 +12,20 @@ runs=$(mktemp -d /dev/shm/heapster-test-XXXXXX)
 trap 'rm -rf "$work" "$runs"' EXIT
 cd "$work"
 
+declare -A wanted
+case "$(uname -m)" in
+  x86_64) wanted=([alloc]='8@%rdi 8@%rsi 8@%rdx' [free]='8@%rdi') ;;
+  *) wanted=([alloc]='8@x0 8@x1 8@x2' [free]='8@x0') ;;
+esac
+# Every place that has the probe, as the notes tell.
+arguments_of() {
+  readelf --notes "$1" | grep -A3 'Provider: otel_memory' | grep -A2 -x " *Name: $2" | sed -nE 's/^ *Arguments: //p' | sort -u
+}
 for library in libheapster.so libheapster-new.so; do
   for probe in alloc free; do
-    readelf --notes "$build/$library" | grep -A1 'Provider: otel_memory' | grep -qx " *Name: $probe" ||
-      { echo "$library has no probe otel_memory:$probe"; exit 1; }
+    found=$(arguments_of "$build/$library" "$probe")
+    [ "$found" = "${wanted[$probe]}" ] ||
+      { echo "$library: otel_memory:$probe has its arguments in '$found', not in '${wanted[$probe]}'"; exit 1; }
   done
 done
 
