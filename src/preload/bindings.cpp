@@ -27,12 +27,13 @@ constinit Loaded at_start = {};
 constinit const r_debug* debug = nullptr;
 constinit const void* executable = nullptr;
 
-// The executable comes first, and its dynamic section says where the loader keeps its list.
+// The executable comes first, and its dynamic section says where the loader keeps its list: that is an address of the
+// loader's own, and was never an offset.
 int count_object(dl_phdr_info* object, size_t, void* data) {
   auto* loaded = static_cast<Loaded*>(data);
   if (loaded->count++ == 0) {
     executable = object->dlpi_phdr;
-    debug = DynamicSection(*object).pointer<r_debug>(DT_DEBUG);
+    debug = reinterpret_cast<const r_debug*>(DynamicSection(*object).value(DT_DEBUG));
   }
   loaded->adds = object->dlpi_adds;
   return 0;

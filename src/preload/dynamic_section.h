@@ -15,7 +15,9 @@ class DynamicSection {
   explicit DynamicSection(const dl_phdr_info& object) : base_(object.dlpi_addr) {
     for (int i = 0; i < object.dlpi_phnum; ++i) {
       const auto& header = object.dlpi_phdr[i];
-      if (header.p_type == PT_DYNAMIC) entries_ = reinterpret_cast<const ElfW(Dyn)*>(base_ + header.p_vaddr);
+      if (header.p_type != PT_DYNAMIC) continue;
+      entries_ = reinterpret_cast<const ElfW(Dyn)*>(base_ + header.p_vaddr);
+      read_only_ = (header.p_flags & PF_W) == 0;
     }
   }
 
@@ -35,18 +37,20 @@ class DynamicSection {
     return found;
   }
 
-  // What an entry points to; null without it. The loader has turned offsets into addresses, but not in
-  // the vDSO, which it may not write to.
+  // What an entry points to that tells where something of this object lies; null without it. The loader has turned the
+  // offset into an address, but not where it may not write, as in the vDSO. Which of both it is, the number does not
+  // tell: libraries may lie below the executable or above it.
   template <typename What>
   const What* pointer(int64_t tag) const {
     const uint64_t at = value(tag);
     if (at == 0) return nullptr;
-    return reinterpret_cast<const What*>(at < base_ ? base_ + at : at);
+    return reinterpret_cast<const What*>(read_only_ ? base_ + at : at);
   }
 
  private:
   uintptr_t base_;
   const ElfW(Dyn) * entries_ = nullptr;
+  bool read_only_ = false;
 };
 
 }  // namespace heapster::preload

@@ -99,11 +99,17 @@ bool find_mapping(uintptr_t address, Bounds& found) {
 
 uintptr_t control_block() { return reinterpret_cast<uintptr_t>(__builtin_thread_pointer()); }
 
-uintptr_t stack_limit() {
+// The main thread's stack grows, so its mapping's start is not its end. It may grow as far as the limit says; but with
+// a large one or none others may lie there, so that no more than some way below what is mapped counts as stack. Where
+// it has grown beyond that, the kernel is asked once more.
+uintptr_t bottom_of_main(uintptr_t top, uintptr_t mapped) {
+  constexpr uintptr_t kMostAhead = 8 * 1024 * 1024;
   rlimit limit{};
   kernel::call(__NR_prlimit64, 0, RLIMIT_STACK, 0, kernel::as_long(&limit));
-  constexpr uintptr_t kUsual = 8 * 1024 * 1024;
-  return limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur == 0 ? kUsual : limit.rlim_cur;
+  const uintptr_t near = mapped - kMostAhead;
+  if (limit.rlim_cur == 0 || limit.rlim_cur > top) return near;
+  const uintptr_t lowest = top - limit.rlim_cur;
+  return lowest > near ? lowest : near;
 }
 
 // Above main's frames the kernel left, among others, 16 random bytes.
@@ -115,7 +121,7 @@ bool recognise(const Bounds& mapping, Bounds& stack) {
     return true;
   }
   if (!mapping.holds(above_main())) return false;
-  stack = {above_main() - stack_limit(), above_main()};  // it grows, so its mapping's start says nothing
+  stack = {bottom_of_main(above_main(), mapping.bottom), above_main()};
   return true;
 }
 

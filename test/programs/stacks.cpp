@@ -167,6 +167,20 @@ int inherited(int, char**) {
   return status == 0 ? 0 : 1;
 }
 
+// As Fortran has it: arrays of 10 MiB on the stack of main, one below the other, each touched from its far end.
+__attribute__((noinline)) void down(int levels) {
+  volatile char array[10 << 20];
+  array[0] = 1;
+  for (int i = 0; i < 100; ++i) keep(malloc(3000));
+  if (levels > 1) down(levels - 1);
+  array[sizeof array - 1] = 1;
+}
+
+int deep_stack(int, char**) {
+  down(5);
+  return 0;
+}
+
 }  // namespace
 
 const Entry kStacks[] = {{"reallocations", reallocations},
@@ -174,6 +188,7 @@ const Entry kStacks[] = {{"reallocations", reallocations},
                          {"one-address", one_address},
                          {"many-samples", many_samples},
                          {"inherited", inherited},
+                         {"deep-stack", deep_stack},
                          {"out-of-memory", out_of_memory},
                          {"many-stacks", many_stacks},
                          {"crowd-of-samples", crowd_of_samples},

@@ -132,6 +132,24 @@ TEST(Sampled, StacksReachMain) {
                           [](const auto& module) { return module.path == kSubject && !module.build_id.empty(); }));
 }
 
+// A stack without a limit is followed as deep as it goes, wherever the libraries lie then.
+TEST(Sampled, StacksOfAnyDepthAreKnown) {
+  Sandbox sandbox;
+  Variables variables = sandbox.measured();
+  variables["HEAPSTER_STACKS"] = "1";
+  const std::string preload = "LD_PRELOAD=" + variables.at("LD_PRELOAD");
+  variables.erase("LD_PRELOAD");
+  const Ended ended = sandbox.run(
+      {"/bin/sh", "-c", R"(ulimit -s unlimited && exec "$@")", "sh", "/usr/bin/env", preload, kSubject, "deep-stack"},
+      variables);
+  ASSERT_EQ(ended.exit_code, 0) << "signal " << ended.signal << ended.err;
+  const auto snapshot = sandbox.snapshot();
+  ASSERT_TRUE(snapshot.stacks);
+  EXPECT_GE(snapshot.stacks->total().samples, 500u);
+  EXPECT_EQ(snapshot.stacks->sampling.stack_unknown, 0u);
+  EXPECT_EQ(snapshot.stacks->sampling.stack_small, 0u);
+}
+
 // Of such an executable a segment is found, not the whole, and most lie far from its first page.
 TEST(Sampled, ABuildIsKnownWithGapsBetweenItsSegments) {
   Sandbox sandbox;
