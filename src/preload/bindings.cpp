@@ -12,8 +12,10 @@
 #include <initializer_list>
 
 #include "preload/dynamic_section.h"
+#include "preload/next.h"
 #include "preload/objects.h"
 #include "preload/process.h"
+#include "preload/text.h"
 
 namespace heapster::preload {
 
@@ -39,14 +41,9 @@ int count_object(dl_phdr_info* object, size_t, void* data) {
   return 0;
 }
 
-bool same_text(const char* a, const char* b) {
-  while (*a != '\0' && *a == *b) ++a, ++b;
-  return *a == *b;
-}
-
 bool is_one_of_ours(const char* name) {
   for (const char* each : {"malloc", "calloc", "realloc", "free"}) {
-    if (same_text(name, each)) return true;
+    if (equal(name, each)) return true;
   }
   return false;
 }
@@ -58,32 +55,83 @@ bool leads_elsewhere(const void* target, const dl_phdr_info& object) {
   return home != nullptr && home != object.dlpi_phdr && home != object_of(own_malloc()).base && home != executable;
 }
 
-bool calls_elsewhere(const dl_phdr_info& object) {
+// Calls visit(name, slot) for each symbol of others that a table of relocations puts an address of into a slot, until
+// it answers true.
+template <typename Visit>
+bool any_import(const dl_phdr_info& object, int64_t table, int64_t bytes, Visit visit) {
   const DynamicSection section(object);
-  const auto* slots = section.pointer<ElfW(Rela)>(DT_JMPREL);
+  const auto* slots = section.pointer<ElfW(Rela)>(table);
   const auto* symbols = section.pointer<ElfW(Sym)>(DT_SYMTAB);
   const auto* strings = section.pointer<char>(DT_STRTAB);
-  if (slots == nullptr || symbols == nullptr || strings == nullptr || section.value(DT_PLTREL) != DT_RELA) return false;
-  const uint64_t count = section.value(DT_PLTRELSZ) / sizeof *slots;
-  for (uint64_t i = 0; i < count; ++i) {
+  if (slots == nullptr || symbols == nullptr || strings == nullptr) return false;
+  const uint64_t count = section.value(bytes) / sizeof *slots;
+  const uint64_t relative = table == DT_RELA ? section.value(DT_RELACOUNT) : 0;  // they come first, and name nobody
+  for (uint64_t i = relative; i < count; ++i) {
     const auto& symbol = symbols[slots[i].r_info >> 32];
-    if (symbol.st_shndx != SHN_UNDEF || !is_one_of_ours(strings + symbol.st_name)) continue;
-    const void* target = *reinterpret_cast<void* const*>(object.dlpi_addr + slots[i].r_offset);
-    if (leads_elsewhere(target, object)) return true;
+    if (symbol.st_shndx != SHN_UNDEF || symbol.st_name == 0) continue;
+    if (visit(strings + symbol.st_name, object.dlpi_addr + slots[i].r_offset)) return true;
   }
   return false;
 }
 
+bool calls_elsewhere(const dl_phdr_info& object) {
+  if (DynamicSection(object).value(DT_PLTREL) != DT_RELA) return false;
+  return any_import(object, DT_JMPREL, DT_PLTRELSZ, [&](const char* name, uintptr_t slot) {
+    return is_one_of_ours(name) && leads_elsewhere(*reinterpret_cast<void* const*>(slot), object);
+  });
+}
+
+bool contains(const char* text, const char* word) {
+  for (; *text != '\0'; ++text) {
+    if (starts_with(text, word)) return true;
+  }
+  return false;
+}
+
+// Of jemalloc's these, and what mimalloc has from BSD; of tcmalloc's and mimalloc's what allocates or frees by its
+// name.
+bool is_own_interface(const char* name) {
+  for (const char* each : {"mallocx", "rallocx", "xallocx", "dallocx", "sdallocx", "reallocf", "reallocarr"}) {
+    if (equal(name, each)) return true;
+  }
+  if (!starts_with(name, "tc_") && !starts_with(name, "mi_")) return false;
+  for (const char* each : {"size", "stat", "mode", "register"}) {
+    if (contains(name, each)) return false;
+  }
+  for (const char* each : {"alloc", "align", "new", "dup", "free", "delete"}) {
+    if (contains(name, each)) return true;
+  }
+  return false;
+}
+
+bool imports_own_interface(const dl_phdr_info& object) {
+  const Object home = {home_of_next(), ""};
+  if (object.dlpi_phdr == home.base || object.dlpi_phdr == object_of(own_malloc()).base) return false;
+  const auto is_homes = [&](const char* name, uintptr_t) {
+    return is_own_interface(name) && function_of(home, name) != nullptr;
+  };
+  return any_import(object, DT_JMPREL, DT_PLTRELSZ, is_homes) || any_import(object, DT_RELA, DT_RELASZ, is_homes);
+}
+
 struct Search {
+  bool (*asks)(const dl_phdr_info& object);
+  bool latecomers;
   uint64_t position;
   bool found;
 };
 
-int look_at_latecomer(dl_phdr_info* object, size_t, void* data) {
+int look_at(dl_phdr_info* object, size_t, void* data) {
   auto* search = static_cast<Search*>(data);
-  if (search->position == 0 && object->dlpi_adds == at_start.adds) return 1;
-  if (search->position++ >= at_start.count) search->found = calls_elsewhere(*object);
+  if (search->latecomers && search->position == 0 && object->dlpi_adds == at_start.adds) return 1;
+  if (!search->latecomers || search->position >= at_start.count) search->found = search->asks(*object);
+  ++search->position;
   return search->found ? 1 : 0;
+}
+
+bool any_object(bool (*asks)(const dl_phdr_info& object), bool latecomers) {
+  Search search = {asks, latecomers, 0, false};
+  dl_iterate_phdr(look_at, &search);
+  return search.found;
 }
 
 }  // namespace
@@ -95,10 +143,10 @@ bool has_other_namespaces() {
   return reinterpret_cast<const r_debug_extended*>(debug)->r_next != nullptr;
 }
 
-bool binds_elsewhere() {
-  Search search = {0, false};
-  dl_iterate_phdr(look_at_latecomer, &search);
-  return search.found;
-}
+bool binds_elsewhere() { return any_object(calls_elsewhere, true); }
+
+bool calls_own_interface() { return any_object(imports_own_interface, false); }
+
+bool latecomer_calls_own_interface() { return any_object(imports_own_interface, true); }
 
 }  // namespace heapster::preload

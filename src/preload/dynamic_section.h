@@ -47,6 +47,13 @@ class DynamicSection {
     return reinterpret_cast<const What*>(read_only_ ? base_ + at : at);
   }
 
+  // The same of an entry that the loader leaves as it is.
+  template <typename What>
+  const What* pointer_by_offset(int64_t tag) const {
+    const uint64_t at = value(tag);
+    return at != 0 ? reinterpret_cast<const What*>(base_ + at) : nullptr;
+  }
+
  private:
   uintptr_t base_;
   const ElfW(Dyn) * entries_ = nullptr;

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "preload/dump_signal.h"
+#include "preload/early_arena.h"
 #include "preload/libc.h"
 #include "preload/next.h"
 #include "preload/notes.h"
@@ -22,6 +23,8 @@
 #include "preload/sampler.h"
 
 #define HEAPSTER_EXPORT extern "C" __attribute__((visibility("default")))
+
+HEAPSTER_EXPORT void free(void* block);
 
 using heapster::preload::aligned_failed;
 using heapster::preload::borrowed;
@@ -77,6 +80,16 @@ auto forked(Make make) {
   return child;
 }
 
+// By the next allocator's function of this name, if it has one.
+template <typename... More>
+void release(void (*const& function)(void*, More...), void* block, More... more) {
+  auto* found = heapster::preload::load(function);
+  if (found == nullptr || heapster::preload::early_arena.owns(block)) return free(block);
+  heapster::preload::count_release(block);
+  const heapster::preload::Asking asking;
+  found(block, more...);
+}
+
 }  // namespace
 
 HEAPSTER_EXPORT void* malloc(size_t size) { return record_alloc(next.malloc(size), size); }
@@ -130,11 +143,18 @@ HEAPSTER_EXPORT void* pvalloc(size_t size) {
   return HEAPSTER_UNLIKELY(borrowed.pvalloc) ? not_counted(block) : record_aligned(block, size);
 }
 
-HEAPSTER_EXPORT void free_sized(void* block, size_t) { free(block); }
+HEAPSTER_EXPORT void free_sized(void* block, size_t size) { release(next.free_sized, block, size); }
 
-HEAPSTER_EXPORT void free_aligned_sized(void* block, size_t, size_t) { free(block); }
+HEAPSTER_EXPORT void free_aligned_sized(void* block, size_t alignment, size_t size) {
+  release(next.free_aligned_sized, block, alignment, size);
+}
 
 HEAPSTER_EXPORT void cfree(void* block) { free(block); }
+
+// libc's calls malloc. An allocator's own does not; there, counted_strdup() stands in the table.
+HEAPSTER_EXPORT char* strdup(const char* text) { return next.strdup(text); }
+
+HEAPSTER_EXPORT char* strndup(const char* text, size_t most) { return next.strndup(text, most); }
 
 HEAPSTER_EXPORT const heapster_interface_v1* heapster_interface(unsigned version, size_t stats_bytes) {
   return heapster::preload::find_interface(version, stats_bytes);

@@ -3,7 +3,7 @@
 // The functions of libc that the preload calls, declared here instead of by libc's own headers.
 // Those mark dlsym and others `leaf`, a promise that they never call back into this file; gcc
 // then keeps our statics in registers across them. For an interposer the promise is false:
-// dlsym may call malloc. What is neither here nor sigaction nor dl_iterate_phdr nor dladdr1 is a raw system
+// dlsym may call malloc. What is neither here nor sigaction nor dl_iterate_phdr is a raw system
 // call (kernel.h).
 
 #pragma once

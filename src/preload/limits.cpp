@@ -117,7 +117,7 @@ HEAPSTER_ALIGNS_STACK void tell_of_limit() {
 class Admission {
  public:
   Admission(uint64_t size, uint64_t growth) : growth_(growth) {
-    if (thread_state.resolving || !counting()) return;
+    if (thread_state.resolving || thread_state.asking || !counting()) return;
     if (shall_fail(size)) {
       raise(Note::k_failures_injected);
       granted_ = false;
@@ -198,7 +198,7 @@ void* limited_calloc(size_t count, size_t size) {
 
 void* limited_realloc(void* block, size_t size) {
   if (block == nullptr) return limited(size, [=] { return real.realloc(nullptr, size); });
-  if (size == 0) return real.realloc(block, size);
+  if (size == 0 || thread_state.asking) return real.realloc(block, size);
   const uint64_t before = usable_size(block);
   const Admission admission(size, size > before ? size - before : 0);
   return admission ? real.realloc(block, size) : refused();

@@ -41,22 +41,34 @@ void* look_up(const char* name) {
   return is_ours(found) ? nullptr : found;
 }
 
+// What a look through the objects did not find may be an IFUNC: dlsym resolves those.
 template <typename Function>
-void find(Function& slot, const char* name) {
-  if (void* found = look_up(name)) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
+void take(Function& slot, const Sought& sought) {
+  void* found = sought.found != nullptr ? const_cast<void*>(sought.found) : look_up(sought.name);
+  if (found != nullptr) __atomic_store_n(&slot, reinterpret_cast<Function>(found), __ATOMIC_RELEASE);
 }
 
 HEAPSTER_ALIGNS_STACK void resolve() {
   const KeepErrno keep;
   thread_state.resolving = true;
-#define HEAPSTER_must(name) find(next.name.found, #name);
+#define HEAPSTER_must(name) {#name, nullptr},
+#define HEAPSTER_may(name)
 #define HEAPSTER_own(name)
+#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
+  Sought sought[] = {
+#include "preload/functions.def"
+      {"malloc_usable_size", nullptr}};
+#undef HEAPSTER_must
+  find_bound(sought, sizeof sought / sizeof *sought, __ehdr_start);
+  const Sought* each = sought;
+#define HEAPSTER_must(name) take(next.name.found, *each++);
 #define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
 #include "preload/functions.def"
 #undef HEAPSTER_must
+#undef HEAPSTER_may
 #undef HEAPSTER_own
   next.plain_free = load(next.free.found);
-  find(next.usable_size, "malloc_usable_size");
+  take(next.usable_size, *each);
   thread_state.resolving = false;
 }
 
@@ -85,6 +97,21 @@ void* moved_from_arena(void* block, size_t size) {
   void* fresh = early_arena.take(size);
   if (fresh != nullptr && block != nullptr) EarlyArena::copy(fresh, block, size);
   return fresh;
+}
+
+char* text_from_arena(const char* text, size_t most) {
+  size_t size = 0;
+  while (size < most && text[size] != '\0') ++size;
+  auto* fresh = static_cast<char*>(early_arena.take(size + 1));
+  if (fresh == nullptr) return nullptr;
+  for (size_t i = 0; i < size; ++i) static_cast<volatile char*>(fresh)[i] = text[i];  // memcpy is out of reach
+  return fresh;
+}
+
+// A function that lies beside the next malloc; null where it has none.
+template <typename Function>
+void take_of(const Object& home, Function& slot, const char* name) {
+  __atomic_store_n(&slot, reinterpret_cast<Function>(const_cast<void*>(function_of(home, name))), __ATOMIC_RELEASE);
 }
 
 // Where the next malloc lies; remembered, because one of ours may come to stand in the table.
@@ -132,6 +159,12 @@ void* boot_valloc(size_t size) {
 }
 void* boot_pvalloc(size_t size) {
   return must_bootstrap(next.pvalloc) ? early_arena.take((size + 4095) & ~size_t{4095}, 4096) : next.pvalloc(size);
+}
+char* boot_strdup(const char* text) {
+  return must_bootstrap(next.strdup) ? text_from_arena(text, SIZE_MAX) : next.strdup(text);
+}
+char* boot_strndup(const char* text, size_t most) {
+  return must_bootstrap(next.strndup) ? text_from_arena(text, most) : next.strndup(text, most);
 }
 void boot__exit(int status) {
   if (!must_bootstrap(next._exit)) next._exit(status);
@@ -188,10 +221,13 @@ void* boot_sigset(int number, void* handler) {
 
 size_t usable_size(void* block) {
   if (early_arena.owns(block)) return EarlyArena::usable(block);
-  return next.usable_size != nullptr ? next.usable_size(block) : 0;
+  if (next.usable_size == nullptr) return 0;
+  const Asking asking;
+  return next.usable_size(block);
 }
 
 size_t learn_usable_size(void* block, size_t size) {
+  const Asking asking;
   const size_t usable = next.usable_size(block);
   const bool follows = next.nallocx != nullptr && size != 0 && next.nallocx(size, 0) == usable;
   if (follows && size < kSmallSizes && usable % 8 == 0 && usable / 8 <= UINT8_MAX)
@@ -214,16 +250,24 @@ NextFacts inspect_next() {
   facts.path = home.path;
   store(home_of_malloc, home.base);
   if (!same_object(home, address(next.usable_size))) next.usable_size = nullptr;
+#define HEAPSTER_must(name)
+#define HEAPSTER_may(name) take_of(home, next.name, #name);
+#define HEAPSTER_own(name)
+#define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
+#include "preload/functions.def"
+#undef HEAPSTER_must
+#undef HEAPSTER_may
+#undef HEAPSTER_own
   facts.is_libc = same_object(home, address(gnu_get_libc_version)) && same_object(home, address(next.free.found)) &&
                   same_object(home, address(next.realloc.found)) &&
                   same_object(home, address(next.posix_memalign.found));
   if (!facts.is_libc) {
     borrowed = {.valloc = !same_object(home, address(next.valloc.found)),
                 .pvalloc = !same_object(home, address(next.pvalloc.found))};
-    const void* operator_new = dlsym(kNext, "_Znwm");
-    if (operator_new == nullptr) dlerror();  // the program's first dlerror() must not tell of our look-up
-    next.nallocx = reinterpret_cast<size_t (*)(size_t, int)>(const_cast<void*>(function_of(home, "nallocx")));
-    facts.defines_new = operator_new != nullptr && same_object(home, operator_new);
+    take_of(home, next.nallocx, "nallocx");
+    if (same_object(home, address(next.strdup.found))) store(next.strdup.found, &counted_strdup);
+    if (same_object(home, address(next.strndup.found))) store(next.strndup.found, &counted_strndup);
+    facts.defines_new = function_of(home, "_Znwm") != nullptr;
   }
   return facts;
 }

@@ -32,18 +32,22 @@ struct NextFunction<stand_in> {
 };
 
 #define HEAPSTER_must(name, result, parameters) result boot_##name parameters;
+#define HEAPSTER_may(name, result, parameters)
 #define HEAPSTER_own(name, result, parameters)
 #define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name, result, parameters)
 #include "preload/functions.def"
 #undef HEAPSTER_must
+#undef HEAPSTER_may
 #undef HEAPSTER_own
 
 struct NextFunctions {
 #define HEAPSTER_must(name, result, parameters) NextFunction<boot_##name> name;
+#define HEAPSTER_may(name, result, parameters) result(*name) parameters;
 #define HEAPSTER_own(name, result, parameters)
 #define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name, result, parameters)
 #include "preload/functions.def"
 #undef HEAPSTER_must
+#undef HEAPSTER_may
 #undef HEAPSTER_own
   void (*plain_free)(void*);       // free, whoever stands in the table to follow sampled blocks
   size_t (*usable_size)(void*);    // null where the next allocator has none of its own

@@ -14,6 +14,14 @@ namespace heapster::preload {
 
 namespace {
 
+bool holds(const dl_phdr_info& object, uintptr_t address) {
+  for (int i = 0; i < object.dlpi_phnum; ++i) {
+    const auto& header = object.dlpi_phdr[i];
+    if (header.p_type == PT_LOAD && address - (object.dlpi_addr + header.p_vaddr) < header.p_memsz) return true;
+  }
+  return false;
+}
+
 struct Search {
   uintptr_t address;
   Object found;
@@ -21,13 +29,9 @@ struct Search {
 
 int visit(dl_phdr_info* object, size_t, void* data) {
   auto* search = static_cast<Search*>(data);
-  for (int i = 0; i < object->dlpi_phnum; ++i) {
-    const auto& header = object->dlpi_phdr[i];
-    if (header.p_type != PT_LOAD || search->address - (object->dlpi_addr + header.p_vaddr) >= header.p_memsz) continue;
-    search->found = {object->dlpi_phdr, object->dlpi_name};
-    return 1;
-  }
-  return 0;
+  if (!holds(*object, search->address)) return 0;
+  search->found = {object->dlpi_phdr, object->dlpi_name};
+  return 1;
 }
 
 // valgrind's core comes with every tool; the others stand in for malloc.
@@ -55,12 +59,6 @@ int needs_cplusplus(dl_phdr_info* object, size_t, void* data) {
   return question->answer ? 1 : 0;
 }
 
-struct Wanted {
-  const void* base;
-  const char* name;
-  const void* found;
-};
-
 uint32_t gnu_hash(const char* name) {
   uint32_t hash = 5381;
   for (; *name != '\0'; ++name) hash = hash * 33 + static_cast<unsigned char>(*name);
@@ -75,26 +73,114 @@ struct HashTable {  // of the section .gnu.hash
   uint64_t filter[];
 };
 
+struct OldHashTable {  // of the section .hash
+  uint32_t buckets;
+  uint32_t symbols;
+};
+
+// What an object exports.
+class Exports {
+ public:
+  explicit Exports(const dl_phdr_info& object) : base_(object.dlpi_addr), section_(object) {
+    section_.each([this](int64_t tag, uint64_t) {
+      if (tag == DT_GNU_HASH) table_ = section_.pointer<HashTable>(tag);
+      if (tag == DT_HASH) old_table_ = section_.pointer<OldHashTable>(tag);
+      if (tag == DT_SYMTAB) symbols_ = section_.pointer<ElfW(Sym)>(tag);
+      if (tag == DT_STRTAB) strings_ = section_.pointer<char>(tag);
+      if (tag == DT_VERSYM) versions_ = section_.pointer<uint16_t>(tag);
+    });
+  }
+
+  // A function that a call of another object may be bound to; null where there is none. That of an IFUNC is not known.
+  const void* find(const char* name, uint32_t hash) const {
+    if (symbols_ == nullptr || strings_ == nullptr) return nullptr;
+    if (table_ != nullptr) return find_by_hash(name, hash);
+    for (uint32_t i = 0; old_table_ != nullptr && i < old_table_->symbols; ++i) {
+      if (is(i, name)) return address(i);
+    }
+    return nullptr;
+  }
+
+ private:
+  const void* find_by_hash(const char* name, uint32_t hash) const {
+    if (table_->buckets == 0) return nullptr;
+    const uint64_t filter = table_->filter[hash / 64 % table_->filter_words];
+    if ((filter >> hash % 64 & filter >> (hash >> table_->filter_shift) % 64 & 1) == 0) return nullptr;
+    const auto* buckets = reinterpret_cast<const uint32_t*>(table_->filter + table_->filter_words);
+    const uint32_t* chains = buckets + table_->buckets;
+    for (uint32_t i = buckets[hash % table_->buckets]; i >= table_->first_symbol; ++i) {
+      const uint32_t each = chains[i - table_->first_symbol];
+      if ((each | 1) == (hash | 1) && is(i, name)) return address(i);
+      if ((each & 1) != 0) break;
+    }
+    return nullptr;
+  }
+
+  // One that is undefined has an address where a program at a fixed place takes it: that leads to others.
+  bool is(uint32_t i, const char* name) const {
+    const auto& symbol = symbols_[i];
+    return symbol.st_shndx != SHN_UNDEF && (symbol.st_info & 15) == STT_FUNC &&
+           equal(strings_ + symbol.st_name, name) && (versions_ == nullptr || is_wanted_version(versions_[i] & 0x7fff));
+  }
+
+  // Programs ask for functions of libc's or libstdc++'s versions. An object whose function has none serves them as
+  // well, and so does one that has it as an older version, which dlsym does not find.
+  bool is_wanted_version(uint16_t number) const {
+    if (number <= VER_NDX_GLOBAL) return true;
+    const auto* version = section_.pointer_by_offset<char>(DT_VERDEF);
+    for (uint64_t i = section_.value(DT_VERDEFNUM); version != nullptr && i != 0; --i) {
+      const auto* definition = reinterpret_cast<const ElfW(Verdef)*>(version);
+      const auto* name = reinterpret_cast<const ElfW(Verdaux)*>(version + definition->vd_aux);
+      if ((definition->vd_ndx & 0x7fff) == number) return starts_with(strings_ + name->vda_name, "GLIBC");
+      version += definition->vd_next;
+    }
+    return false;
+  }
+
+  const void* address(uint32_t i) const { return reinterpret_cast<const void*>(base_ + symbols_[i].st_value); }
+
+  uintptr_t base_;
+  DynamicSection section_;
+  const HashTable* table_ = nullptr;
+  const OldHashTable* old_table_ = nullptr;
+  const ElfW(Sym) * symbols_ = nullptr;
+  const char* strings_ = nullptr;
+  const uint16_t* versions_ = nullptr;
+};
+
+struct Binding {
+  const void* behind;
+  Sought* first;
+  size_t count;
+  size_t open;
+};
+
 int look_into(dl_phdr_info* object, size_t, void* data) {
+  auto* binding = static_cast<Binding*>(data);
+  if (binding->behind != nullptr) {
+    if (holds(*object, reinterpret_cast<uintptr_t>(binding->behind))) binding->behind = nullptr;
+    return 0;
+  }
+  const Exports exports(*object);
+  for (size_t i = 0; i < binding->count; ++i) {
+    Sought& each = binding->first[i];
+    if (each.found != nullptr) continue;
+    each.found = exports.find(each.name, gnu_hash(each.name));
+    if (each.found != nullptr) --binding->open;
+  }
+  return binding->open == 0 ? 1 : 0;
+}
+
+struct Wanted {
+  const void* base;
+  const char* name;
+  const void* found;
+};
+
+int look_into_one(dl_phdr_info* object, size_t, void* data) {
   auto* wanted = static_cast<Wanted*>(data);
   if (object->dlpi_phdr != wanted->base) return 0;
-  const DynamicSection section(*object);
-  const auto* table = section.pointer<HashTable>(DT_GNU_HASH);
-  const auto* symbols = section.pointer<ElfW(Sym)>(DT_SYMTAB);
-  const auto* strings = section.pointer<char>(DT_STRTAB);
-  if (table == nullptr || symbols == nullptr || strings == nullptr || table->buckets == 0) return 1;
-  const auto* buckets = reinterpret_cast<const uint32_t*>(table->filter + table->filter_words);
-  const uint32_t* chains = buckets + table->buckets;
-  const uint32_t hash = gnu_hash(wanted->name);
-  for (uint32_t i = buckets[hash % table->buckets]; i >= table->first_symbol; ++i) {
-    const uint32_t each = chains[i - table->first_symbol];
-    if ((each | 1) == (hash | 1) && equal(strings + symbols[i].st_name, wanted->name)) {
-      const bool here = symbols[i].st_shndx != SHN_UNDEF && (symbols[i].st_info & 15) == STT_FUNC;
-      wanted->found = here ? reinterpret_cast<const void*>(object->dlpi_addr + symbols[i].st_value) : nullptr;
-      return 1;
-    }
-    if ((each & 1) != 0) return 1;
-  }
+  wanted->found = Exports(*object).find(wanted->name, gnu_hash(wanted->name));
   return 1;
 }
 
@@ -102,8 +188,13 @@ int look_into(dl_phdr_info* object, size_t, void* data) {
 
 const void* function_of(const Object& object, const char* name) {
   Wanted wanted = {object.base, name, nullptr};
-  dl_iterate_phdr(look_into, &wanted);
+  dl_iterate_phdr(look_into_one, &wanted);
   return wanted.found;
+}
+
+void find_bound(Sought* first, size_t count, const void* behind) {
+  Binding binding = {behind, first, count, count};
+  dl_iterate_phdr(look_into, &binding);
 }
 
 bool valgrind_takes_malloc() {
@@ -122,13 +213,6 @@ Object object_of(const void* address) {
   Search search = {reinterpret_cast<uintptr_t>(address), {nullptr, ""}};
   dl_iterate_phdr(visit, &search);
   return search.found;
-}
-
-bool is_stub(const void* function) {
-  Dl_info info;
-  ElfW(Sym)* symbol = nullptr;
-  return dladdr1(function, &info, reinterpret_cast<void**>(&symbol), RTLD_DL_SYMENT) != 0 && symbol != nullptr &&
-         symbol->st_shndx == SHN_UNDEF;
 }
 
 }  // namespace heapster::preload

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include <cstddef>
+
 namespace heapster::preload {
 
 struct Object {
@@ -14,9 +16,19 @@ struct Object {
 
 Object object_of(const void* address);
 
-// A function that an object exports, by its GNU hash table; null where it does not. dlsym would allocate a message in
-// that case, and so begin the program's first allocation before the program does.
+// A function that an object exports; null where it does not. dlsym would allocate a message in that case, and so begin
+// the program's first allocation before the program does.
 const void* function_of(const Object& object, const char* name);
+
+// What the loader would bind a program's calls to: the first object that exports a function with a version of libc's or
+// libstdc++'s, or with none. dlsym passes over versions that are not the default ones, and libc_malloc_debug has no
+// others.
+struct Sought {
+  const char* name;
+  const void* found;  // null where no object exports it
+};
+// Searches all objects, or those behind the one that an address lies in.
+void find_bound(Sought* first, size_t count, const void* behind);
 
 // Whether the program runs under a tool of valgrind's that redirects malloc, where no symbol shows it.
 bool valgrind_takes_malloc();
@@ -24,10 +36,5 @@ bool valgrind_takes_malloc();
 // Whether any object but this one asks for a C++ library: only then is there anybody to call operator
 // new. (An allocator may ask for one for its own operator's sake.)
 bool speaks_cplusplus(const void* but);
-
-// A program linked to a fixed address that takes a library function's address has a stub of its own for it, and
-// that is what dlsym then answers. It defines nothing, and leads to where the program's calls lead. Walks the
-// symbols of that program only, and is asked only where the answer was not ours.
-bool is_stub(const void* function);
 
 }  // namespace heapster::preload

@@ -40,21 +40,10 @@ namespace {
 
 constexpr uint32_t kProof = 16;
 
-// While this thread counts, an allocator may build something with operator new when it is first asked for a usable
-// size (tcmalloc does); that is passed through uncounted, or it would go on forever.
-void* count_new(void* block, size_t size) {
-  thread_state.counting = true;
-  aligned_asking(block, size);  // or not aligned: what is asked for is what the block has
-  thread_state.counting = false;
-  return block;
-}
+// Aligned or not: what is asked for is what the block has.
+void* count_new(void* block, size_t size) { return aligned_asking(block, size); }
 
-uint64_t ask_usable_size(void* block) {
-  thread_state.counting = true;
-  const uint64_t usable = block != nullptr ? usable_size(block) : 0;
-  thread_state.counting = false;
-  return usable;
-}
+uint64_t ask_usable_size(void* block) { return block != nullptr ? usable_size(block) : 0; }
 
 // It went past our functions, or it did not: then it never will.
 void learn(Operator& which, bool went_past) {
@@ -84,7 +73,7 @@ void* new_on_probation(Operator& which, void* (*function)(size_t, More...), size
 template <typename... More>
 void* forward_new(Operator& which, void* otherwise, const void* caller, size_t size, More... more) {
   const auto function = reinterpret_cast<void* (*)(size_t, More...)>(next_of(which, otherwise, caller));
-  switch (thread_state.counting ? Way::kVerbatim : which.way) {
+  switch (thread_state.asking ? Way::kVerbatim : which.way) {
     case Way::kVerbatim:
       break;
     case Way::kProbation:
@@ -116,9 +105,9 @@ template <typename... More>
 void forward_delete(Operator& which, void* otherwise, const void* caller, void* block, More... more) {
   const auto function = reinterpret_cast<void (*)(void*, More...)>(next_of(which, otherwise, caller));
   forget_sample(block);
-  if (thread_state.counting) return function(block, more...);
+  if (thread_state.asking) return function(block, more...);
   if (which.way == Way::kProbation) return delete_on_probation(which, function, block, more...);
-  if (which.way == Way::kOwn) freed_asking(block, ask_usable_size(block));
+  if (which.way == Way::kOwn) count_release(block);
   function(block, more...);
 }
 

@@ -101,6 +101,7 @@ void raise_lasting_again() {
 // Set while the next allocator's operator new goes past us, but nobody is there to call it.
 constinit bool awaiting_cplusplus = false;
 constinit bool forked = false;
+constinit bool own_interface_possible = false;  // libc has none
 
 // What the parent's other threads were at when it forked is nothing to the child.
 void restart() {
@@ -177,6 +178,7 @@ void note_latecomers() {
   if (forked) return;
   if (awaiting_cplusplus) note_bypassed_new();
   if (binds_elsewhere()) raise(Note::k_bound_elsewhere);
+  if (own_interface_possible && latecomer_calls_own_interface()) raise(Note::k_own_interface);
 }
 
 bool is_ours_to_finish() {
@@ -236,19 +238,14 @@ void report_option(const char* assignment, bool accepted) {
   if (!accepted) raise(Note::k_option_refused);
 }
 
-// Who serves the program's calls, if not us: the first of the functions that answers with a definition tells.
+// Who serves the program's calls, if not us.
 void note_who_is_first() {
-  if (dlsym(kDefault, "malloc") == own_malloc()) return;
+  Sought first = {"malloc", nullptr};
+  find_bound(&first, 1, nullptr);
+  if (first.found == own_malloc()) return;
   const void* executable = object_of(reinterpret_cast<const void*>(getauxval(AT_PHDR))).base;
-  constexpr const char* kNames[] = {"malloc", "calloc", "realloc", "free"};
-  for (const char* name : kNames) {
-    const void* seen = dlsym(kDefault, name);
-    if (is_stub(seen)) continue;
-    const void* object = object_of(seen).base;
-    if (object == object_of(own_malloc()).base) return;
-    raise_lasting(object == executable ? Note::k_executable_defines_malloc : Note::k_allocator_before_us);
-    return;
-  }
+  raise_lasting(object_of(first.found).base == executable ? Note::k_executable_defines_malloc
+                                                          : Note::k_allocator_before_us);
 }
 
 void note_coverage(const NextFacts& facts) {
@@ -257,6 +254,8 @@ void note_coverage(const NextFacts& facts) {
   if (facts.defines_new && !counts_operators) note_bypassed_new();
   if (next.usable_size == nullptr) raise_lasting(Note::k_no_usable_size);
   if (!facts.is_libc) raise_lasting(Note::k_usable_size_called);
+  own_interface_possible = !facts.is_libc;
+  if (own_interface_possible && calls_own_interface()) raise_lasting(Note::k_own_interface);
   if (early_arena.used()) raise(Note::k_arena_used);
 }
 

@@ -32,10 +32,21 @@ struct ThreadState {
   uint32_t slot;      // which slot the shard is
   uint32_t baseline;  // while this thread forks: 1 + which of the process's baselines is its child's
   bool resolving;     // looks the next allocator's functions up
-  bool counting;      // asks the next allocator for a usable size on behalf of an operator
+  bool asking;        // asks the next allocator something: what comes back to us meanwhile passes through
   int64_t freed_at;   // where the last small block freed waits, in bytes from the shard's first such place
 };
 HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec")));
+
+// Stands around each question to the next allocator, and around a call of it that is counted already. What it calls
+// meanwhile may come back to us: to answer, tcmalloc allocates at the first question, and where the program has an
+// operator new of its own, that calls our malloc. Asked about in turn, it would go on forever. glibc calls nobody.
+class Asking {
+ public:
+  Asking() { thread_state.asking = true; }
+  ~Asking() { thread_state.asking = false; }
+  Asking(const Asking&) = delete;
+  Asking& operator=(const Asking&) = delete;
+};
 
 // Ways out of the hot path: over an allocator whose usable sizes have to be asked for, for large blocks, and the cold
 // ones.
@@ -43,6 +54,7 @@ void* alloc_asking(void* block, size_t size);
 void* aligned_asking(void* block, size_t size);
 void free_asking(void* block);
 void freed_asking(void* block, uint64_t usable);  // counts only
+void count_release(void* block);                  // before another function than free frees it
 void* realloc_asking(void* block, size_t size);
 void* alloc_large(Shard* shard, void* block);  // counts what is left to count
 void free_large(void* block, Shard* shard);    // the same, and frees the block
@@ -50,6 +62,9 @@ HEAPSTER_COLD void* alloc_slow(void* block, size_t size);
 HEAPSTER_COLD void free_slow(void* block);
 HEAPSTER_COLD void freed_slow(void* block, uint64_t usable);  // counts only; null counts as such
 HEAPSTER_COLD void* realloc_slow(void* block, size_t size);
+// In the place of an allocator's own that do not call malloc: upon malloc, as libc's are.
+char* counted_strdup(const char* text);
+char* counted_strndup(const char* text, size_t most);
 HEAPSTER_COLD void* realloc_failed(Shard* shard);
 // `now` was mapped by itself, `before` is what the header said.
 HEAPSTER_COLD void* realloc_mapped(Shard* shard, void* block, void* now, uint64_t before);
@@ -75,8 +90,10 @@ HEAPSTER_HOT Shard* fast_shard() {
   return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.fast));
 }
 
+// Null, too, while this thread asks already.
 HEAPSTER_HOT Shard* asking_shard() {
-  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.asking));
+  const uintptr_t not_asking = uintptr_t{thread_state.asking} - 1;
+  return reinterpret_cast<Shard*>(reinterpret_cast<uintptr_t>(thread_state.shard) & glance(gate.asking) & not_asking);
 }
 
 template <typename Writer>

@@ -11,6 +11,7 @@
 #include "preload/notes.h"
 #include "preload/process.h"
 #include "preload/recorder.h"
+#include "preload/sampler.h"
 #include "preload/threads.h"
 
 namespace heapster::preload {
@@ -64,6 +65,12 @@ HEAPSTER_HOT auto* releaser_of(const void* block) {
   return HEAPSTER_LIKELY(!is_in_filter(block)) ? next.plain_free : next.free.found;
 }
 
+// Of a block that is not the early arena's, where the next allocator can be asked.
+HEAPSTER_HOT size_t ask_usable_size(void* block) {
+  const Asking asking;
+  return next.usable_size(block);
+}
+
 }  // namespace
 
 void* alloc_large(Shard* shard, void* block) {
@@ -99,14 +106,14 @@ void* alloc_asking(void* block, size_t size) {
 void* aligned_asking(void* block, size_t size) {
   Shard* shard = asking_shard();
   if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr)) return alloc_slow(block, size);
-  const bool due = count_alloc<Hot>(shard, block, size, next.usable_size(block));
+  const bool due = count_alloc<Hot>(shard, block, size, ask_usable_size(block));
   return HEAPSTER_LIKELY(!due) ? block : step_and_return(shard, block);
 }
 
 void free_asking(void* block) {
   Shard* shard = asking_shard();
   if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr || early_arena.owns(block))) return free_slow(block);
-  const bool due = count_free<Hot>(shard, block, next.usable_size(block));
+  const bool due = count_free<Hot>(shard, block, ask_usable_size(block));
   return HEAPSTER_LIKELY(!due) ? releaser_of(block)(block) : step_and_free(block, shard);
 }
 
@@ -117,19 +124,24 @@ void freed_asking(void* block, uint64_t usable) {
     step(shard, nullptr, {unwind::registers_of_caller(), false});
 }
 
+void count_release(void* block) {
+  forget_sample(block);
+  freed_asking(block, block != nullptr && !thread_state.asking ? usable_size(block) : 0);
+}
+
 void* realloc_asking(void* block, size_t size) {
   Shard* shard = asking_shard();
   if (HEAPSTER_UNLIKELY(shard == nullptr || block == nullptr || size == 0 || early_arena.owns(block))) {
     return realloc_slow(block, size);
   }
-  const size_t before = next.usable_size(block);
+  const size_t before = ask_usable_size(block);
   void* now = next.realloc(block, size);
   if (HEAPSTER_UNLIKELY(now == nullptr)) {
     Hot::add(shard->counters.realloc_fail_count, uint64_t{1});
     return nullptr;
   }
   Hot::add(shard->counters.realloc_request_sum, size);
-  const bool due = count_realloc<Hot>(shard, block, now, before, next.usable_size(now));
+  const bool due = count_realloc<Hot>(shard, block, now, before, ask_usable_size(now));
   return HEAPSTER_LIKELY(!due) ? now : step_and_return_grown(shard, now);
 }
 
@@ -148,6 +160,7 @@ void* alloc_slow(void* block, size_t size) {
     add_one(&Counters::alloc_fail_count);
     return nullptr;
   }
+  if (HEAPSTER_UNLIKELY(thread_state.asking)) return block;
   const Caller caller = {unwind::registers_of_caller(), false};
   const size_t usable = usable_size(block);
   with_target([&]<typename Writer>(Shard* shard) {
@@ -159,6 +172,7 @@ void* alloc_slow(void* block, size_t size) {
 
 void freed_slow(void* block, uint64_t usable) {
   if (block == nullptr) return add_one(&Counters::free_null_count);
+  if (HEAPSTER_UNLIKELY(thread_state.asking)) return;
   const Caller caller = {unwind::registers_of_caller(), false};
   with_target([&]<typename Writer>(Shard* shard) {
     if (count_free<Writer>(shard, block, usable)) step(shard, nullptr, caller);
@@ -166,12 +180,13 @@ void freed_slow(void* block, uint64_t usable) {
 }
 
 void free_slow(void* block) {
-  freed_slow(block, block != nullptr ? usable_size(block) : 0);
+  freed_slow(block, block != nullptr && !thread_state.asking ? usable_size(block) : 0);
   if (!early_arena.owns(block)) next.free(block);
 }
 
 void* realloc_slow(void* block, size_t size) {
   if (block == nullptr) return record_alloc(next.realloc(nullptr, size), size);
+  if (HEAPSTER_UNLIKELY(thread_state.asking) && !early_arena.owns(block)) return next.realloc(block, size);
   const size_t before = usable_size(block);
   void* after = early_arena.owns(block) ? realloc_from_arena(block, size) : next.realloc(block, size);
   if (after != nullptr) {
@@ -203,6 +218,18 @@ void step_and_free(void* block, Shard* shard) {
   step(shard, nullptr, {unwind::registers_of_caller(), false});
   next.free(block);
 }
+
+char* counted_strndup(const char* text, size_t most) {
+  size_t size = 0;
+  while (size < most && text[size] != '\0') ++size;
+  auto* block = static_cast<char*>(record_alloc(next.malloc(size + 1), size + 1));
+  if (block == nullptr) return nullptr;
+  memcpy(block, text, size);
+  block[size] = '\0';
+  return block;
+}
+
+char* counted_strdup(const char* text) { return counted_strndup(text, SIZE_MAX); }
 
 void aligned_failed(bool invalid) { add_one(invalid ? &Counters::alloc_invalid_count : &Counters::alloc_fail_count); }
 

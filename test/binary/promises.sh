@@ -28,7 +28,7 @@ needed=$(readelf -d "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p')
 allowed=$(grep -oE '\b[a-z_]+\(' "$preload/libc.h" | tr -d '(' | sort -u)
 while read -r symbol; do
   case "$symbol" in
-    dl_iterate_phdr | dladdr1 | memmove) ;;
+    dl_iterate_phdr | memmove) ;;
     *) grep -qx "$symbol" <<<"$allowed" || broken "imports $symbol" ;;
   esac
 done < <(nm -D --undefined-only "$library" | awk '$1 == "U" {sub(/@.*/, "", $2); print $2}')

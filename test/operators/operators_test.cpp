@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "support/numbers.h"
 #include "support/run.h"
 
@@ -70,6 +72,35 @@ TEST(OperatorsThatCallMalloc, AreNotCountedTwice) {
 TEST(OperatorsThatCallMalloc, AreCountedByThePlainLibraryOverLibc) {
   expect_each_counted_once(over(preload_path(), ""));
 }
+
+// What an allocator builds to answer us goes through the program's operator, and so comes to our malloc.
+class ProgramsOwnOperators : public testing::TestWithParam<const char*> {};
+
+TEST_P(ProgramsOwnOperators, AreCountedOnce) {
+  for (const std::string& preload : {preload_path(), new_preload_path()}) {
+    for (const char* more : {"", "16K", "limited"}) {
+      Variables variables = over(preload, GetParam());
+      variables[more == std::string("limited") ? "HEAPSTER_LIMIT" : "HEAPSTER_STACKS"] =
+          more == std::string("limited") ? "100M" : more;
+      const auto idle = snapshot_of({program_path("own_new"), "1"}, variables);
+      const auto busy = snapshot_of({program_path("own_new"), "1001"}, variables);
+      EXPECT_EQ(figure(busy, "alloc_count") - figure(idle, "alloc_count"), 1000) << preload << more;
+      EXPECT_EQ(figure(busy, "dealloc_count") - figure(idle, "dealloc_count"), 1000) << preload << more;
+      if (preload == preload_path() && GetParam()[0] != '\0') continue;  // the other forms are the allocator's
+      EXPECT_EQ(coverage(busy).verdict, "full") << preload << testing::PrintToString(coverage(busy).reasons);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, ProgramsOwnOperators,
+                         testing::Values("", "libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4",
+                                         "libtcmalloc_minimal_debug.so.4"),
+                         [](const auto& test) {
+                           std::string name = test.param[0] == '\0' ? "libc" : test.param;
+                           name = name.substr(0, name.find(".so"));
+                           std::erase(name, '.');
+                           return name;
+                         });
 
 // The plain library goes without what the allocator's operators do, and says so.
 TEST(OperatorsThatPassMalloc, AreMissedByThePlainLibrary) {
@@ -160,6 +191,15 @@ TEST_P(RunOver, AnAllocatorByName) { expect_all_seen(run({"--allocator", GetPara
 
 INSTANTIATE_TEST_SUITE_P(Allocators, RunOver, testing::Values("jemalloc", "mimalloc", "tcmalloc"),
                          [](const auto& test) { return std::string(test.param); });
+
+// Its compiler proper has an operator new of its own.
+TEST_F(RunOverAny, ACompiler) {
+  std::ofstream(sandbox_.path("x.cpp")) << "int main() { return 0; }\n";
+  const Ended ended = sandbox_.run(
+      {heapster_path(), "run", "-q", "-o", "none", "--allocator", "tcmalloc", "g++", "-fsyntax-only", "x.cpp"},
+      {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
+  EXPECT_EQ(ended.exit_code, 0) << ended.err;
+}
 
 TEST_F(RunOverAny, APreloadedOne) { expect_all_seen(run({kForms, "40"}, {{"LD_PRELOAD", "libjemalloc.so.2"}})); }
 TEST_F(RunOverAny, Libc) { expect_all_seen(run({kForms, "40"})); }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <filesystem>
 
 #include "support/numbers.h"
@@ -76,6 +77,36 @@ INSTANTIATE_TEST_SUITE_P(Every, Stacked,
                            std::erase_if(name, [](char letter) { return std::isalnum(letter) == 0; });
                            return name;
                          });
+
+// glibc's debugging library exports malloc under an old version alone, which programs are bound to, and dlsym passes
+// over. Its checks run behind us as they do without us.
+TEST(DebuggingLibrary, ChecksBehindUs) {
+  const std::string library = kLibraries + "/libc_malloc_debug.so.0";
+  for (const char* scenario : {"checked", "mchecked"}) {
+    Variables variables = {{"LD_PRELOAD", library}};
+    if (std::string(scenario) == "checked") variables["MALLOC_CHECK_"] = "3";
+    Sandbox sandbox;
+    const Ended bare = sandbox.run({kSubject, scenario}, variables);
+    variables["LD_PRELOAD"] = preload_path() + ":" + library;
+    const Ended ended = sandbox.run_measured({kSubject, scenario}, variables);
+    EXPECT_TRUE(bare.signal == SIGABRT || bare.exit_code == 7) << bare.exit_code << bare.out;
+    EXPECT_EQ(ended.exit_code, bare.exit_code);
+    EXPECT_EQ(ended.signal, bare.signal);
+    EXPECT_EQ(ended.out, bare.out);
+    if (bare.signal != 0) continue;
+    const auto snapshot = sandbox.snapshot();
+    EXPECT_EQ(std::filesystem::path(snapshot.allocator).filename(), "libc_malloc_debug.so.0");
+    EXPECT_EQ(allocated_in_bucket_of(snapshot, 3000), 100);
+    EXPECT_EQ(coverage(snapshot).verdict, "full");
+  }
+}
+
+TEST(DebuggingLibrary, BeforeUsTakesAllCalls) {
+  Sandbox sandbox;
+  const std::string both = kLibraries + "/libc_malloc_debug.so.0:" + preload_path();
+  ASSERT_EQ(sandbox.run_measured({kSubject, "return"}, {{"LD_PRELOAD", both}}).exit_code, 7);
+  EXPECT_EQ(coverage(sandbox.snapshot()).verdict, "none");
+}
 
 TEST(Loader, FakerootsOwnPreloadStaysWithUs) {
   Sandbox sandbox;
