@@ -53,6 +53,12 @@ void prove_headers(const void* block, uint64_t usable) {
   }
 }
 
+// glibc has the kernel move the pages of such a block to where there is room.
+bool is_mapped_by_itself(const void* block) {
+  return load(process.headers) != Headers::kNotTrusted && !early_arena.owns(block) &&
+         (chunk_size_field(block) & kChunkMmapped) != 0;
+}
+
 // A block from before the next allocator was known moves over to it, contents and all.
 void* realloc_from_arena(void* block, size_t size) {
   void* fresh = next.malloc(size);
@@ -188,13 +194,16 @@ void* realloc_slow(void* block, size_t size) {
   if (block == nullptr) return record_alloc(next.realloc(nullptr, size), size);
   if (HEAPSTER_UNLIKELY(thread_state.asking) && !early_arena.owns(block)) return next.realloc(block, size);
   const size_t before = usable_size(block);
+  const bool mapped = is_mapped_by_itself(block);
   void* after = early_arena.owns(block) ? realloc_from_arena(block, size) : next.realloc(block, size);
   if (after != nullptr) {
     const Caller caller = {unwind::registers_of_caller(), true};
     const size_t usable = usable_size(after);
     with_target([&]<typename Writer>(Shard* shard) {
       Writer::add(shard->counters.realloc_request_sum, uint64_t{size});
-      if (count_realloc<Writer>(shard, block, after, before, usable)) step(shard, after, caller);
+      const bool due = count_realloc<Writer>(shard, block, after, before, usable);
+      if (mapped && after != block && is_mapped_by_itself(after)) count_remap<Writer>(shard, before, usable);
+      if (due) step(shard, after, caller);
     });
   } else if (size == 0) {
     freed_slow(block, before);

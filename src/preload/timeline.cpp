@@ -58,7 +58,7 @@ void append_point(Section& section, const Totals& totals, uint64_t time, int64_t
       .alloc_count = static_cast<int64_t>(totals.alloc.count),
       .alloc_sum = static_cast<int64_t>(totals.alloc.bytes),
       .dealloc_count = static_cast<int64_t>(totals.dealloc.count),
-      .realloc_move_sum = static_cast<int64_t>(totals.move_bytes),
+      .realloc_copy_sum = static_cast<int64_t>(totals.copied_bytes),
   };
   store(section.used, section.used + 1);
 }

@@ -17,11 +17,12 @@ void add_to(Cell& sum, const Cell& cell) {
 }
 
 void add_shard(Totals& totals, const Shard& shard) {
+  totals.copied_bytes -= load(shard.counters.realloc_remap_sum);
   for (uint32_t i = 0; i < kBuckets; ++i) {
     const SizeLine line = size_line(shard, i);
     add_to(totals.alloc, line.alloc);
     add_to(totals.dealloc, line.dealloc);
-    totals.move_bytes += load(shard.reallocs[i].realloc_move.bytes);
+    totals.copied_bytes += load(shard.reallocs[i].realloc_move.bytes);
   }
 }
 
@@ -67,7 +68,7 @@ Totals sum_changed_totals() {
     }
     add_to(totals.alloc, before.totals.alloc);
     add_to(totals.dealloc, before.totals.dealloc);
-    totals.move_bytes += before.totals.move_bytes;
+    totals.copied_bytes += before.totals.copied_bytes;
   });
   known_shards = place;
   return totals;

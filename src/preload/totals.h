@@ -24,7 +24,7 @@ struct Totals {
   int64_t live_bytes;  // Σ net
   Cell alloc;
   Cell dealloc;
-  uint64_t move_bytes;
+  uint64_t copied_bytes;
 };
 Totals sum_totals();
 

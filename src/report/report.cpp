@@ -87,14 +87,18 @@ class Story {
       section.remark = "none";
       return section;
     }
+    const Number copied = s.realloc_move.bytes() - s.realloc_remap_sum;
     section.rows = {
         calls("reallocations", all, ""),
         {"in place", counted(all - s.realloc_move.count()), "", share(all - s.realloc_move.count(), all, "of them")},
         {"absorbed", counted(s.realloc_same_count), "", share(s.realloc_same_count, all, "needed no other size")},
         {"moved", counted(s.realloc_move.count()), "", share(s.realloc_move.count(), all, "of them")},
-        bytes("copied", s.realloc_move.bytes(), average(s.realloc_move)),
+        bytes("copied", copied, average(copied, s.realloc_move.count() - s.realloc_remap_count)),
         {"grown by", sized(s.realloc_growth.bytes()), "", "in " + counted(s.realloc_growth.count())},
         {"shrunk by", sized(s.realloc_shrink.bytes()), "", "in " + counted(s.realloc_shrink.count())}};
+    if (real(s.realloc_remap_count) > 0)
+      section.rows.push_back({"remapped", sized(s.realloc_remap_sum), "",
+                              "in " + counted(s.realloc_remap_count) + ", pages moved without copying"});
     return section;
   }
 
@@ -154,8 +158,11 @@ class Story {
   }
 
   static std::string average(const reader::Histogram& histogram) {
+    return average(histogram.bytes(), histogram.count());
+  }
+  static std::string average(Number sum, Number of) {
     const double count = real(histogram.count());
-    return count > 0 ? fmt::format("average {}", bytes_text(whole(real(histogram.bytes()) / count))) : "";
+    return count > 0 ? fmt::format("average {}", bytes_text(whole(real(sum) / count))) : "";
   }
 
   const Stats& s_;

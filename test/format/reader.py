@@ -150,6 +150,9 @@ class Snapshot:
         reallocs = totals["realloc_growth_count"] + totals["realloc_shrink_count"] + totals["realloc_same_count"]
         totals["realloc_count"] = reallocs
         totals["realloc_in_place_count"] = reallocs - totals["realloc_move_count"]
+        for unit in ("count", "sum"):
+            copied = totals[f"realloc_move_{unit}"] - totals.get(f"realloc_remap_{unit}", 0)
+            totals[f"realloc_copy_{unit}"] = copied
         totals["slack"] = totals["usable_sum"] - totals["alloc_sum"]
         totals["live_count"] = sum(cell[0] for cell in self.live())
         totals.update(self.levels())

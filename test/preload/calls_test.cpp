@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <csignal>
+
 #include "support/numbers.h"
 #include "support/run.h"
 
@@ -16,12 +19,12 @@ const std::string kSubject = program_path("subject");
 // The figures of a scenario beyond those of the one that does nothing.
 class Beyond {
  public:
-  explicit Beyond(const std::string& scenario) {
+  explicit Beyond(const std::string& scenario, const Variables& more = {}) {
     Sandbox idle;
-    idle.run_measured({kSubject, "nothing"});
+    idle.run_measured({kSubject, "nothing"}, more);
     before_ = idle.snapshot();
     Sandbox sandbox;
-    ended_ = sandbox.run_measured({kSubject, scenario});
+    ended_ = sandbox.run_measured({kSubject, scenario}, more);
     after_ = sandbox.snapshot();
   }
   int64_t operator[](const std::string& name) const { return figure(after_, name) - figure(before_, name); }
@@ -62,6 +65,62 @@ TEST(Calls, EachFreeingCallCountsOnce) {
   EXPECT_EQ(beyond["use_curr"], 0);
 }
 
+// libc has no free_sized; this allocator has, and ends the program that tells it a wrong size.
+const Variables kOverPicky = {{"LD_PRELOAD", preload_path() + ":" + program_path("libpicky.so")}};
+
+TEST(Calls, SizedFreesReachAnAllocatorThatHasThem) {
+  for (const Variables& over : {Variables(), kOverPicky}) {
+    for (const char* stacks : {"", "1"}) {
+      Variables variables = over;
+      variables["HEAPSTER_STACKS"] = stacks;
+      const Beyond beyond("sized-frees", variables);
+      EXPECT_EQ(beyond.ended().exit_code, 0) << beyond.ended().signal;
+      EXPECT_EQ(beyond["dealloc_count"], 200);
+      EXPECT_EQ(beyond["free_null_count"], 1);
+      EXPECT_EQ(beyond["live_count"], 0);
+      EXPECT_EQ(beyond["use_curr"], 0);
+      if (beyond.snapshot().stacks) {
+        const auto& samples = beyond.snapshot().stacks->samples;
+        EXPECT_EQ(std::count_if(samples.begin(), samples.end(), [](const auto& sample) { return sample.bytes > 2500; }),
+                  0);
+      }
+    }
+  }
+  Sandbox sandbox;
+  const Words wrong = {kSubject, "wrongly-sized-free"};
+  EXPECT_EQ(sandbox.run(wrong, {{"LD_PRELOAD", program_path("libpicky.so")}}).signal, SIGABRT);
+  EXPECT_EQ(sandbox.run_measured(wrong, kOverPicky).signal, SIGABRT);
+}
+
+// libc's call malloc; this allocator's own do not.
+TEST(Calls, CopiesOfTextsCountOnce) {
+  for (const Variables& over : {Variables(), kOverPicky}) {
+    const Beyond beyond("copies", over);
+    EXPECT_EQ(beyond.ended().exit_code, 0) << beyond.ended().signal;
+    EXPECT_EQ(beyond["alloc_count"], 200);
+    EXPECT_EQ(beyond["alloc_sum"], 100 * (3001 + 2501));
+    EXPECT_EQ(beyond["dealloc_count"], 100);
+    EXPECT_EQ(beyond["live_count"], 100);
+    EXPECT_EQ(coverage(beyond.snapshot()).verdict, "full");
+  }
+}
+
+// What is freed and was not seen to be allocated tells that not everything was seen, whoever allocated it.
+TEST(Calls, OfAnAllocatorsOwnInterfaceAreMissedAndThatIsSaid) {
+  const Beyond beyond("unseen-blocks", kOverPicky);
+  ASSERT_EQ(beyond.ended().exit_code, 0);
+  EXPECT_EQ(beyond["live_count"], -1000);
+  EXPECT_EQ(coverage(beyond.snapshot()).verdict, "partial");
+  EXPECT_EQ(coverage(beyond.snapshot()).reasons.size(), 1u);
+  EXPECT_FALSE(has_note(beyond.snapshot(), "own_interface")) << "by dlsym, it is not among the imports";
+
+  Sandbox sandbox;
+  ASSERT_EQ(sandbox.run_measured({program_path("own_interface")}).exit_code, 0);
+  EXPECT_TRUE(has_note(sandbox.snapshot(), "own_interface"));
+  EXPECT_EQ(coverage(sandbox.snapshot()).verdict, "partial");
+  EXPECT_EQ(coverage(sandbox.snapshot()).reasons.size(), 2u);
+}
+
 TEST(Calls, FailuresCountAsSuchAndChangeNothingElse) {
   const Beyond beyond("failures");
   EXPECT_EQ(beyond.ended().exit_code, 0) << "a result or errno differs from libc's";
@@ -77,7 +136,8 @@ TEST(Calls, ReallocationsFallIntoTheirClasses) {
   const Beyond beyond("reallocs");
   ASSERT_EQ(beyond.ended().exit_code, 0);
   const auto known = facts(beyond.ended().out);
-  ASSERT_EQ(known.size(), 11u);
+  ASSERT_EQ(known.size(), 15u);
+  EXPECT_GT(known.at("realloc_remap_count"), 0);
   for (const auto& [name, value] : known) EXPECT_EQ(beyond[name], value) << name;
   EXPECT_EQ(beyond["realloc_in_place_count"], beyond["realloc_count"] - known.at("realloc_move_count"));
   EXPECT_EQ(beyond["realloc_growth_moved_count"] + beyond["realloc_shrink_moved_count"],

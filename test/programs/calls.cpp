@@ -61,6 +61,45 @@ int frees(int, char**) {
   return 0;
 }
 
+using FreeSized = void (*)(void*, size_t);
+using FreeAlignedSized = void (*)(void*, size_t, size_t);
+
+int sized_frees(int, char**) {
+  const auto free_sized = reinterpret_cast<FreeSized>(dlsym(RTLD_DEFAULT, "free_sized"));
+  const auto free_aligned_sized = reinterpret_cast<FreeAlignedSized>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
+  for (int i = 0; i < 100; ++i) {
+    free_sized(keep(malloc(3000)), 3000);
+    free_aligned_sized(keep(aligned_alloc(64, 3200)), 64, 3200);
+  }
+  free_sized(nullptr, 0);
+  return 0;
+}
+
+int wrongly_sized_free(int, char**) {
+  reinterpret_cast<FreeSized>(dlsym(RTLD_DEFAULT, "free_sized"))(keep(malloc(100)), 5000);
+  return 0;
+}
+
+// Blocks of a function that nobody can see, freed in sight.
+int unseen_blocks(int, char**) {
+  const auto mallocx = reinterpret_cast<void* (*)(size_t, int)>(dlsym(RTLD_DEFAULT, "mallocx"));
+  if (mallocx == nullptr) return 1;
+  for (int i = 0; i < 100; ++i) free(keep(malloc(20'000)));
+  for (int i = 0; i < 1000; ++i) free(keep(mallocx(3000, 0)));
+  return 0;
+}
+
+int copies(int, char**) {
+  static char text[4000];
+  std::memset(text, 'x', 3000);
+  for (int i = 0; i < 100; ++i) {
+    free(keep(strdup(text)));
+    char* part = static_cast<char*>(keep(strndup(text, 2500)));
+    if (strlen(part) != 2500) return 1;
+  }
+  return 0;
+}
+
 // errno and results as libc alone would give them.
 int failures(int, char**) {
   errno = 0;
@@ -85,8 +124,12 @@ int failures(int, char**) {
   return errno == 77 ? 0 : 9;
 }
 
+// Whether glibc mapped a block by itself: that bit says so.
+bool is_mapped(const void* block) { return (static_cast<const size_t*>(block)[-1] & 2) != 0; }
+
 // Reallocations of many kinds, classified here as semantics.md has it.
 int reallocs(int, char**) {
+  long long remaps = 0, remap_sum = 0;
   long long growth = 0, growth_sum = 0, shrink = 0, shrink_sum = 0, same = 0, moves = 0, move_sum = 0, asked = 0;
   constexpr int kBlocks = 8;
   void* blocks[kBlocks] = {};
@@ -101,13 +144,17 @@ int reallocs(int, char**) {
     }
     const size_t was = malloc_usable_size(block);
     const auto before = reinterpret_cast<uintptr_t>(block);
+    const bool mapped = is_mapped(block);
     block = realloc(block, size);
     const size_t is = malloc_usable_size(block);
     asked += static_cast<long long>(size);
     if (is > was) ++growth, growth_sum += static_cast<long long>(is - was);
     if (is < was) ++shrink, shrink_sum += static_cast<long long>(was - is);
     if (is == was) ++same;
-    if (reinterpret_cast<uintptr_t>(block) != before) ++moves, move_sum += static_cast<long long>(was < is ? was : is);
+    if (reinterpret_cast<uintptr_t>(block) == before) continue;
+    const auto moved = static_cast<long long>(was < is ? was : is);
+    ++moves, move_sum += moved;
+    if (mapped && is_mapped(block)) ++remaps, remap_sum += moved;
   }
   long long live = 0;
   for (void* block : blocks) live += static_cast<long long>(malloc_usable_size(block));
@@ -115,6 +162,8 @@ int reallocs(int, char**) {
   tell("realloc_shrink_count", shrink), tell("realloc_shrink_sum", shrink_sum);
   tell("realloc_same_count", same), tell("realloc_request_sum", asked);
   tell("realloc_move_count", moves), tell("realloc_move_sum", move_sum);
+  tell("realloc_remap_count", remaps), tell("realloc_remap_sum", remap_sum);
+  tell("realloc_copy_count", moves - remaps), tell("realloc_copy_sum", move_sum - remap_sum);
   tell("alloc_count", kBlocks), tell("use_curr", live), tell("live_count", kBlocks);
   return 0;
 }
@@ -215,6 +264,10 @@ const Entry kCalls[] = {{"nothing", nothing},
                         {"each-call", each_call},
                         {"frees", frees},
                         {"whole-pages", whole_pages},
+                        {"sized-frees", sized_frees},
+                        {"wrongly-sized-free", wrongly_sized_free},
+                        {"copies", copies},
+                        {"unseen-blocks", unseen_blocks},
                         {"failures", failures},
                         {"reallocs", reallocs},
                         {"peak", peak},

@@ -53,6 +53,21 @@ TEST(Golden, Diff) {
   expect_golden("diff.txt", render_text(make_diff_report(a, b, *reader::diff(a, b, false))));
 }
 
+// Pages that the kernel moved were not copied.
+TEST(Text, WhatWasRemappedIsNotCopied) {
+  test::Segment segment;
+  Shard& shard = segment.add_slot(1, "main");
+  test::count_malloc(shard, 1 << 20, 1 << 20);
+  test::count_growth(shard, 1 << 20, 1 << 30, true);
+  test::count_growth(shard, 1 << 30, 1 << 31, true);
+  ++shard.counters.realloc_remap_count;
+  shard.counters.realloc_remap_sum += 1 << 30;
+  const std::string text = render_text(make_report(loaded(segment)));
+  EXPECT_NE(text.find("  moved                  2"), std::string::npos) << text;
+  EXPECT_NE(text.find("  copied          1.00 MiB"), std::string::npos) << text;
+  EXPECT_NE(text.find("  remapped        1.00 GiB"), std::string::npos) << text;
+}
+
 TEST(Text, ColourOnlyMarksWhatWordsSay) {
   const Report report = make_report(loaded(test::busy_segment()));
   std::string coloured = render_text(report, {.colour = true});
