@@ -42,6 +42,28 @@ std::optional<size_t> Timeline::column(std::string_view name) const {
   return static_cast<size_t>(found - columns.begin());
 }
 
+namespace {
+
+bool is_negative(Number number) { return number.value().value_or(0) < 0; }
+
+// Of a process that runs, the parts are read one after the other, so that cells may be short of a block for a moment;
+// of one that ended while several threads ran, by a few of many.
+bool frees_what_it_did_not_see(const Snapshot& snapshot) {
+  const Stats& stats = snapshot.stats;
+  const Histogram live = stats.live();
+  if (is_negative(stats.use.curr) || is_negative(live.count()) || is_negative(live.bytes())) return true;
+  if (!live.known || snapshot.process.life == Life::kRunning) return false;
+  for (size_t i = 0; i < kBuckets; ++i) {
+    const auto count = static_cast<int64_t>(live.cells[i].count);
+    if (count >= 0) continue;
+    if (snapshot.process.slots_used <= 1 || 0 - static_cast<uint64_t>(count) > stats.dealloc.cells[i].count / 16)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 Coverage coverage(const Snapshot& snapshot) {
   Coverage result{"full", {}};
   for (const NoteCount& note : snapshot.notes) {
@@ -49,6 +71,10 @@ Coverage coverage(const Snapshot& snapshot) {
     result.reasons.push_back(note.text);
     if (note.effect == Effect::none) result.verdict = "none";
     if (note.effect == Effect::partial && result.verdict == "full") result.verdict = "partial";
+  }
+  if (frees_what_it_did_not_see(snapshot)) {
+    result.reasons.emplace_back("more was freed than was seen to be allocated: what is live is too low, or negative");
+    if (result.verdict == "full") result.verdict = "partial";
   }
   return result;
 }

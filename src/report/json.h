@@ -19,6 +19,7 @@ using Json = nlohmann::ordered_json;
 Json to_json(const Value& value);
 Json to_json(const reader::Process& process);
 Json to_json(const reader::Stats& stats);
+Json coverage_json(const reader::Snapshot& snapshot);
 
 // NAME_histogram of 64 counts, NAME_histogram_zero, NAME_histogram_bytes of 64 sums; each null
 // where the file does not tell.

@@ -159,8 +159,12 @@ std::string json_text(const Json& json) {
   return without_controls(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
-std::string render_json(const Snapshot& snapshot) {
+Json coverage_json(const Snapshot& snapshot) {
   const reader::Coverage coverage = reader::coverage(snapshot);
+  return {{"verdict", coverage.verdict}, {"reasons", coverage.reasons}};
+}
+
+std::string render_json(const Snapshot& snapshot) {
   Json json{{"schema", "heapster/1"}, {"process", to_json(snapshot.process)}, {"stats", to_json(snapshot.stats)}};
   put_histogram(json["stats"], "live_at_peak", snapshot.at_peak.live);
   json["at_peak"] = {{"use_curr", snapshot.at_peak.use_curr}, {"time", snapshot.at_peak.time}};
@@ -169,7 +173,7 @@ std::string render_json(const Snapshot& snapshot) {
   json["arenas"] = arenas_json(snapshot);
   json["stacks"] = sampling_json(snapshot);
   json["timeline"] = timeline_json(snapshot.timeline);
-  json["coverage"] = {{"verdict", coverage.verdict}, {"reasons", coverage.reasons}};
+  json["coverage"] = coverage_json(snapshot);
   json["notes"] = notes_json(snapshot);
   json["unknown"] = unknown_json(snapshot.stats);
   return json_text(json);

@@ -119,6 +119,18 @@ TEST_F(Cli, ListTellsWhoIsThere) {
   expect_says("show 4194305", "dead");
 }
 
+TEST_F(Cli, ToldThatMoreWasFreedThanAllocated) {
+  Segment unseen = own_segment();
+  unseen.header().identity.pid = 4194305;
+  test::count_free(unseen.add_slot(1, "main"), 5'000'000);
+  run_.write(segment_name(unseen), unseen.whole());
+  expect_says("list", "partial");
+  expect_says("list --json", "\"verdict\": \"partial\"");
+  expect_says("show 4194305", "more was freed than was seen to be allocated");
+  const Ran ran = heapster("check --max-allocs 1 4194305");
+  EXPECT_NE(ran.err.find("more was freed than was seen to be allocated"), std::string::npos) << ran.err;
+}
+
 TEST_F(Cli, ListToldOfAnUnreadableSegmentStillLists) {
   run_.write("1-2-3", "junk");
   const Ran ran = heapster("list");

@@ -266,6 +266,36 @@ TEST(Load, BlindnessOutweighsPartialSight) {
   EXPECT_EQ(coverage(*load_bytes(Segment().bytes())).verdict, "full");
 }
 
+std::string_view verdict_of(const Segment& segment) { return coverage(*load_bytes(segment.bytes())).verdict; }
+
+// Of one size only one block too many, while others live; of several threads as many as no moment explains.
+TEST(Load, MoreFreedThanAllocatedIsNotFullSight) {
+  Segment segment;
+  Shard& shard = segment.add_slot(1, "main");
+  for (int i = 0; i < 100; ++i) test::count_malloc(shard, 5000, 5000);
+  EXPECT_EQ(verdict_of(segment), "full");
+  test::count_free(shard, 20'000);
+  EXPECT_EQ(verdict_of(segment), "partial");
+
+  Segment running = segment;
+  running.header().state = static_cast<uint32_t>(State::kRunning);
+  running.header().ending.time = 1;
+  EXPECT_EQ(load_bytes(running.bytes())->process.life, Life::kRunning);
+  EXPECT_EQ(verdict_of(running), "full") << "its parts are not read at once";
+  for (int i = 0; i < 100; ++i) test::count_free(running.now(0), 5000);
+  EXPECT_EQ(verdict_of(running), "partial") << "fewer than no block";
+
+  Segment threads;
+  threads.add_slot(1, "main"), threads.add_slot(2, "other");
+  Shard &first = threads.now(0), &second = threads.now(1);
+  for (int i = 0; i < 320; ++i) test::count_malloc(first, 5000, 5000), test::count_free(second, 5000);
+  for (int i = 0; i < 100; ++i) test::count_malloc(first, 20'000, 20'000);
+  for (int i = 0; i < 20; ++i) test::count_free(second, 5000);
+  EXPECT_EQ(verdict_of(threads), "full");
+  for (int i = 0; i < 20; ++i) test::count_free(second, 5000);
+  EXPECT_EQ(verdict_of(threads), "partial");
+}
+
 TEST(LoadFile, RefusesWhatIsNoFile) {
   const std::string path = test::write_temporary("fifo", "");
   unlink(path.c_str());

@@ -22,6 +22,7 @@ Outcome cmd_check(const Arguments& arguments) {
 
   const auto snapshot = load_argument(target);
   if (!snapshot) return snapshot.error();
+  for (const std::string& reason : reader::coverage(*snapshot).reasons) fmt::print(stderr, "heapster: {}\n", reason);
   const auto broken = report::check(*snapshot, budgets);
   if (!broken) return broken.error();
   if (broken->empty()) return print("all budgets kept\n");

@@ -41,12 +41,13 @@ std::vector<std::string> row_of(const Found& found) {
           text(stats.use.max, "bytes"),
           text(stats.alloc.count(), "calls"),
           report::seconds_text(age_of(found)),
+          std::string(coverage(found.snapshot).verdict),
           report::printable(process.label)};
 }
 
 std::string list_text(const reader::Listing& listing, const std::string& directory) {
   if (listing.found.empty()) return fmt::format("no measured process ({} holds no segment)\n", directory);
-  report::Table table{{"executable", "pid", "state", "live", "peak", "allocations", "age", "label"}, {}};
+  report::Table table{{"executable", "pid", "state", "live", "peak", "allocations", "age", "coverage", "label"}, {}};
   for (const Found& found : listing.found) table.rows.push_back(row_of(found));
   return render_table(table, look_of(STDOUT_FILENO));
 }
@@ -56,6 +57,7 @@ std::string list_json(const reader::Listing& listing) {
   for (const Found& found : listing.found) {
     report::Json entry{
         {"path", found.path}, {"age", age_of(found)}, {"process", report::to_json(found.snapshot.process)}};
+    entry["coverage"] = report::coverage_json(found.snapshot);
     for (const report::Figure& figure : report::figures(found.snapshot.stats))
       entry["stats"][std::string(figure.name)] = report::to_json(figure.value);
     processes.push_back(entry);
