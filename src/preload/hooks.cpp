@@ -84,7 +84,7 @@ auto forked(Make make) {
 template <typename... More>
 void release(void (*const& function)(void*, More...), void* block, More... more) {
   auto* found = heapster::preload::load(function);
-  if (found == nullptr || heapster::preload::early_arena.owns(block)) return free(block);
+  if (found == nullptr || block == nullptr || heapster::preload::early_arena.owns(block)) return free(block);
   heapster::preload::count_release(block);
   const heapster::preload::Asking asking;
   found(block, more...);

@@ -41,7 +41,7 @@ void* look_up(const char* name) {
   return is_ours(found) ? nullptr : found;
 }
 
-// What a look through the objects did not find may be an IFUNC: dlsym resolves those.
+// An IFUNC is left to dlsym, which has the loader resolve it.
 template <typename Function>
 void take(Function& slot, const Sought& sought) {
   void* found = sought.found != nullptr ? const_cast<void*>(sought.found) : look_up(sought.name);
@@ -51,13 +51,13 @@ void take(Function& slot, const Sought& sought) {
 HEAPSTER_ALIGNS_STACK void resolve() {
   const KeepErrno keep;
   thread_state.resolving = true;
-#define HEAPSTER_must(name) {#name, nullptr},
+#define HEAPSTER_must(name) {#name},
 #define HEAPSTER_may(name)
 #define HEAPSTER_own(name)
 #define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)
   Sought sought[] = {
 #include "preload/functions.def"
-      {"malloc_usable_size", nullptr}};
+      {"malloc_usable_size"}};
 #undef HEAPSTER_must
   find_bound(sought, sizeof sought / sizeof *sought, __ehdr_start);
   const Sought* each = sought;
@@ -113,6 +113,8 @@ template <typename Function>
 void take_of(const Object& home, Function& slot, const char* name) {
   __atomic_store_n(&slot, reinterpret_cast<Function>(const_cast<void*>(function_of(home, name))), __ATOMIC_RELEASE);
 }
+
+constinit bool is_libc = false;  // the next allocator is glibc's own, all of it
 
 // Where the next malloc lies; remembered, because one of ours may come to stand in the table.
 constinit const void* home_of_malloc = nullptr;
@@ -222,6 +224,7 @@ void* boot_sigset(int number, void* handler) {
 size_t usable_size(void* block) {
   if (early_arena.owns(block)) return EarlyArena::usable(block);
   if (next.usable_size == nullptr) return 0;
+  if (is_libc) return next.usable_size(block);  // which calls nobody
   const Asking asking;
   return next.usable_size(block);
 }
@@ -261,6 +264,7 @@ NextFacts inspect_next() {
   facts.is_libc = same_object(home, address(gnu_get_libc_version)) && same_object(home, address(next.free.found)) &&
                   same_object(home, address(next.realloc.found)) &&
                   same_object(home, address(next.posix_memalign.found));
+  is_libc = facts.is_libc;
   if (!facts.is_libc) {
     borrowed = {.valloc = !same_object(home, address(next.valloc.found)),
                 .pvalloc = !same_object(home, address(next.pvalloc.found))};

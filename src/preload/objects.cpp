@@ -91,36 +91,43 @@ class Exports {
     });
   }
 
-  // A function that a call of another object may be bound to; null where there is none. That of an IFUNC is not known.
-  const void* find(const char* name, uint32_t hash) const {
+  // A function that a call of another object may be bound to; null where there is none.
+  const ElfW(Sym) * find(const char* name, uint32_t hash) const {
     if (symbols_ == nullptr || strings_ == nullptr) return nullptr;
     if (table_ != nullptr) return find_by_hash(name, hash);
     for (uint32_t i = 0; old_table_ != nullptr && i < old_table_->symbols; ++i) {
-      if (is(i, name)) return address(i);
+      if (is(symbols_[i], name)) return &symbols_[i];
     }
     return nullptr;
   }
 
+  // Where it lies; null for an IFUNC, whose resolver only the loader may call.
+  const void* address(const ElfW(Sym) & symbol) const {
+    return type_of(symbol) == STT_FUNC ? reinterpret_cast<const void*>(base_ + symbol.st_value) : nullptr;
+  }
+
  private:
-  const void* find_by_hash(const char* name, uint32_t hash) const {
-    if (table_->buckets == 0) return nullptr;
+  static int type_of(const ElfW(Sym) & symbol) { return symbol.st_info & 15; }
+
+  const ElfW(Sym) * find_by_hash(const char* name, uint32_t hash) const {
+    if (table_->buckets == 0 || table_->filter_words == 0) return nullptr;
     const uint64_t filter = table_->filter[hash / 64 % table_->filter_words];
     if ((filter >> hash % 64 & filter >> (hash >> table_->filter_shift) % 64 & 1) == 0) return nullptr;
     const auto* buckets = reinterpret_cast<const uint32_t*>(table_->filter + table_->filter_words);
     const uint32_t* chains = buckets + table_->buckets;
     for (uint32_t i = buckets[hash % table_->buckets]; i >= table_->first_symbol; ++i) {
       const uint32_t each = chains[i - table_->first_symbol];
-      if ((each | 1) == (hash | 1) && is(i, name)) return address(i);
+      if ((each | 1) == (hash | 1) && is(symbols_[i], name)) return &symbols_[i];
       if ((each & 1) != 0) break;
     }
     return nullptr;
   }
 
   // One that is undefined has an address where a program at a fixed place takes it: that leads to others.
-  bool is(uint32_t i, const char* name) const {
-    const auto& symbol = symbols_[i];
-    return symbol.st_shndx != SHN_UNDEF && (symbol.st_info & 15) == STT_FUNC &&
-           equal(strings_ + symbol.st_name, name) && (versions_ == nullptr || is_wanted_version(versions_[i] & 0x7fff));
+  bool is(const ElfW(Sym) & symbol, const char* name) const {
+    return symbol.st_shndx != SHN_UNDEF && (type_of(symbol) == STT_FUNC || type_of(symbol) == STT_GNU_IFUNC) &&
+           equal(strings_ + symbol.st_name, name) &&
+           (versions_ == nullptr || is_wanted_version(versions_[&symbol - symbols_] & 0x7fff));
   }
 
   // Programs ask for functions of libc's or libstdc++'s versions. An object whose function has none serves them as
@@ -137,8 +144,6 @@ class Exports {
     return false;
   }
 
-  const void* address(uint32_t i) const { return reinterpret_cast<const void*>(base_ + symbols_[i].st_value); }
-
   uintptr_t base_;
   DynamicSection section_;
   const HashTable* table_ = nullptr;
@@ -147,6 +152,8 @@ class Exports {
   const char* strings_ = nullptr;
   const uint16_t* versions_ = nullptr;
 };
+
+constexpr char kUntold = 0;  // stands for an IFUNC's address
 
 struct Binding {
   const void* behind;
@@ -165,8 +172,11 @@ int look_into(dl_phdr_info* object, size_t, void* data) {
   for (size_t i = 0; i < binding->count; ++i) {
     Sought& each = binding->first[i];
     if (each.found != nullptr) continue;
-    each.found = exports.find(each.name, gnu_hash(each.name));
-    if (each.found != nullptr) --binding->open;
+    const ElfW(Sym)* symbol = exports.find(each.name, gnu_hash(each.name));
+    if (symbol == nullptr) continue;
+    each.found = exports.address(*symbol);
+    if (each.found == nullptr) each.found = &kUntold;
+    --binding->open;
   }
   return binding->open == 0 ? 1 : 0;
 }
@@ -180,7 +190,9 @@ struct Wanted {
 int look_into_one(dl_phdr_info* object, size_t, void* data) {
   auto* wanted = static_cast<Wanted*>(data);
   if (object->dlpi_phdr != wanted->base) return 0;
-  wanted->found = Exports(*object).find(wanted->name, gnu_hash(wanted->name));
+  const Exports exports(*object);
+  const ElfW(Sym)* symbol = exports.find(wanted->name, gnu_hash(wanted->name));
+  wanted->found = symbol != nullptr ? exports.address(*symbol) : nullptr;
   return 1;
 }
 
@@ -195,6 +207,9 @@ const void* function_of(const Object& object, const char* name) {
 void find_bound(Sought* first, size_t count, const void* behind) {
   Binding binding = {behind, first, count, count};
   dl_iterate_phdr(look_into, &binding);
+  for (size_t i = 0; i < count; ++i) {
+    if (first[i].found == &kUntold) first[i].found = nullptr;
+  }
 }
 
 bool valgrind_takes_malloc() {

@@ -25,7 +25,7 @@ const void* function_of(const Object& object, const char* name);
 // others.
 struct Sought {
   const char* name;
-  const void* found;  // null where no object exports it
+  const void* found = nullptr;  // where it lies; null where no object exports it, and for an IFUNC
 };
 // Searches all objects, or those behind the one that an address lies in.
 void find_bound(Sought* first, size_t count, const void* behind);

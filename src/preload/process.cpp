@@ -240,7 +240,7 @@ void report_option(const char* assignment, bool accepted) {
 
 // Who serves the program's calls, if not us.
 void note_who_is_first() {
-  Sought first = {"malloc", nullptr};
+  Sought first = {"malloc"};
   find_bound(&first, 1, nullptr);
   if (first.found == own_malloc()) return;
   const void* executable = object_of(reinterpret_cast<const void*>(getauxval(AT_PHDR))).base;

@@ -39,7 +39,7 @@ HEAPSTER_LOCAL extern __thread ThreadState thread_state __attribute__((tls_model
 
 // Stands around each question to the next allocator, and around a call of it that is counted already. What it calls
 // meanwhile may come back to us: to answer, tcmalloc allocates at the first question, and where the program has an
-// operator new of its own, that calls our malloc. Asked about in turn, it would go on forever. glibc calls nobody.
+// operator new of its own, that calls our malloc. Asked about in turn, it would go on forever.
 class Asking {
  public:
   Asking() { thread_state.asking = true; }

@@ -161,7 +161,7 @@ class Story {
     return average(histogram.bytes(), histogram.count());
   }
   static std::string average(Number sum, Number of) {
-    const double count = real(histogram.count());
+    const double count = real(of);
     return count > 0 ? fmt::format("average {}", bytes_text(whole(real(sum) / count))) : "";
   }
 

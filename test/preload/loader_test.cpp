@@ -82,20 +82,20 @@ INSTANTIATE_TEST_SUITE_P(Every, Stacked,
 // over. Its checks run behind us as they do without us.
 TEST(DebuggingLibrary, ChecksBehindUs) {
   const std::string library = kLibraries + "/libc_malloc_debug.so.0";
-  for (const char* scenario : {"checked", "mchecked"}) {
+  for (const Words& command : {Words{kSubject, "overrun"}, Words{program_path("mchecked")}}) {
     Variables variables = {{"LD_PRELOAD", library}};
-    if (std::string(scenario) == "checked") variables["MALLOC_CHECK_"] = "3";
+    if (command.size() > 1) variables["MALLOC_CHECK_"] = "3";
     Sandbox sandbox;
-    const Ended bare = sandbox.run({kSubject, scenario}, variables);
+    const Ended bare = sandbox.run(command, variables);
     variables["LD_PRELOAD"] = preload_path() + ":" + library;
-    const Ended ended = sandbox.run_measured({kSubject, scenario}, variables);
+    const Ended ended = sandbox.run_measured(command, variables);
     EXPECT_TRUE(bare.signal == SIGABRT || bare.exit_code == 7) << bare.exit_code << bare.out;
     EXPECT_EQ(ended.exit_code, bare.exit_code);
     EXPECT_EQ(ended.signal, bare.signal);
     EXPECT_EQ(ended.out, bare.out);
     if (bare.signal != 0) continue;
     const auto snapshot = sandbox.snapshot();
-    EXPECT_EQ(std::filesystem::path(snapshot.allocator).filename(), "libc_malloc_debug.so.0");
+    EXPECT_EQ(std::filesystem::path(snapshot.process.allocator).filename(), "libc_malloc_debug.so.0");
     EXPECT_EQ(allocated_in_bucket_of(snapshot, 3000), 100);
     EXPECT_EQ(coverage(snapshot).verdict, "full");
   }

@@ -4,11 +4,8 @@
 
 #include <dlfcn.h>
 #include <link.h>
-#include <mcheck.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -54,34 +51,16 @@ int storm(int, char** arguments) {
   return caught == 800 ? 0 : 1;
 }
 
-// Writes one byte too many.
-void overrun(char* block) { block[24] = 1; }
-
-// glibc's debugging library is to find it, whether by MALLOC_CHECK_ or where the program asks for checks itself.
-int checked(int, char**) {
+// Writes one byte too many, which MALLOC_CHECK_ has glibc's debugging library find.
+int overrun(int, char**) {
   char* block = static_cast<char*>(keep(malloc(24)));
-  overrun(block);
-  free(block);
-  return 0;
-}
-
-int mchecked(int, char**) {
-  const int started = mcheck([](mcheck_status status) {
-    tell("found", status);
-    fflush(stdout);
-    _exit(7);
-  });
-  char* block = static_cast<char*>(keep(malloc(24)));
-  for (int i = 0; i < 100; ++i) free(keep(realloc(keep(malloc(3000)), 100)));
-  tell("started", started);
-  tell("whole", mprobe(block));
-  overrun(block);
+  block[24] = 1;
   free(block);
   return 0;
 }
 
 }  // namespace
 
-const Entry kLoader[] = {{"dlopen-storm", storm}, {"checked", checked}, {"mchecked", mchecked}, {nullptr, nullptr}};
+const Entry kLoader[] = {{"dlopen-storm", storm}, {"overrun", overrun}, {nullptr, nullptr}};
 
 }  // namespace scenario
