@@ -17,7 +17,7 @@ packages_for() {
       echo valgrind libc-devtools prometheus perl python3 sqlite3 make procps jq gdb binutils util-linux libdebuginfod1
       echo libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 redis-server redis-tools rustc
       echo fakeroot libeatmydata1 faketime libunwind-dev default-jdk-headless
-      echo golang-go google-perftools chromium nodejs strace
+      echo golang-go google-perftools chromium nodejs strace musl-tools
       command -v npm >/dev/null || echo npm # a nodejs that is not Debian's may bring its own
       ;;
     bench) echo libbenchmark-dev libc-devtools heaptrack libjemalloc2 libunwind-dev perl python3 sqlite3 util-linux ;;

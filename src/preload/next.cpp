@@ -33,9 +33,9 @@ bool is_ours(const void* function) {
 // after that may be ourselves; dlvsym asks for ourselves, but wants a version.
 void* look_up(const char* name) {
   constexpr const char* kVersions[] = {"GLIBC_2.2.5", "GLIBC_2.16", "GLIBC_2.17", "GLIBC_2.34"};
-  void* found = dlsym(kNext, name);
+  void* found = dlsym != nullptr ? dlsym(kNext, name) : nullptr;
   for (const char* version : kVersions) {
-    if (!is_ours(found)) break;
+    if (!is_ours(found) || dlvsym == nullptr) break;
     if (void* other = dlvsym(kNext, name, version)) found = other;
   }
   return is_ours(found) ? nullptr : found;
@@ -59,7 +59,7 @@ HEAPSTER_ALIGNS_STACK void resolve() {
 #include "preload/functions.def"
       {"malloc_usable_size"}};
 #undef HEAPSTER_must
-  find_bound(sought, sizeof sought / sizeof *sought, __ehdr_start);
+  if (is_glibc()) find_bound(sought, sizeof sought / sizeof *sought, __ehdr_start);  // others' objects look otherwise
   const Sought* each = sought;
 #define HEAPSTER_must(name) take(next.name.found, *each++);
 #define HEAPSTER_FUNCTION(name, result, parameters, need) HEAPSTER_##need(name)

@@ -53,8 +53,16 @@ void* look_up(void* handle, const char* name) {
   return found;
 }
 
+void* look_behind_us(const char* name) {
+  if (dlsym != nullptr) return look_up(kNext, name);
+  Sought sought = {name};
+  find_bound(&sought, 1, own_malloc());
+  return const_cast<void*>(sought.found);
+}
+
 // In the scope of a loaded object. The one that defines the operator stays loaded from then on.
 bool find_in(Operator& which, const char* path) {
+  if (dlopen == nullptr) return false;
   void* handle = path[0] != '\0' ? dlopen(path, kLazyIfLoaded) : nullptr;
   if (handle == nullptr) {
     dlerror();
@@ -70,7 +78,7 @@ bool find_in(Operator& which, const char* path) {
 
 bool find_behind_us(Operator& which) {
   const Looking looking;
-  return keep(which, look_up(kNext, which.name));
+  return keep(which, look_behind_us(which.name));
 }
 
 // Calls that are under way have either operator at hand, so it is on probation once more: each call looks for itself
@@ -88,7 +96,7 @@ void find_none_behind_us() { none_behind_us = true; }
 
 HEAPSTER_ALIGNS_STACK void* find_for_caller(Operator& which, void* otherwise, const void* caller) {
   const Looking looking;
-  const bool found = (!none_behind_us && keep(which, look_up(kNext, which.name))) ||
+  const bool found = (!none_behind_us && keep(which, look_behind_us(which.name))) ||
                      find_in(which, object_of(caller).path) || find_in(which, "libstdc++.so.6");
   if (!found) __atomic_store_n(&which.next, otherwise, __ATOMIC_RELEASE);
   return which.next;

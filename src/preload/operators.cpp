@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "layout/bucket.h"
+#include "preload/libc.h"
 #include "preload/limits.h"
 #include "preload/next.h"
 #include "preload/operator_finder.h"
@@ -134,6 +135,7 @@ constinit Operators operators = {
 };
 
 __attribute__((constructor)) void find_operators() {
+  if (!is_glibc()) return;
   if (!find_behind_us(operators._Znwm)) return find_none_behind_us();
 #define HEAPSTER_NEW(name, parameters, otherwise, ...) find_behind_us(operators.name);
 #define HEAPSTER_DELETE(name, parameters, ...) find_behind_us(operators.name);

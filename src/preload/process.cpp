@@ -271,7 +271,7 @@ void watch_ends() {
 __attribute__((constructor)) void start(int argument_count, const char* const* arguments,
                                         const char* const* environment) {
   const KeepErrno keep;
-  if (getauxval(AT_SECURE) != 0) {
+  if (!is_glibc() || getauxval(AT_SECURE) != 0) {
     store(process.stage, Stage::kOff);
     return;
   }

@@ -337,7 +337,8 @@ unwind::Place place_of(uintptr_t address) {
 }
 
 bool prepare_places() {
-  if (find_object == nullptr) find_object = reinterpret_cast<FindObject>(dlsym(kDefault, "_dl_find_object"));
+  if (find_object != nullptr || dlsym == nullptr) return find_object != nullptr;
+  find_object = reinterpret_cast<FindObject>(dlsym(kDefault, "_dl_find_object"));
   if (find_object == nullptr) dlerror();
   return find_object != nullptr;
 }

@@ -158,6 +158,7 @@ void end_thread(void*) {
 // of those whose values libc keeps in the thread itself, if that is free. To reach it, the free ones below are taken
 // for a moment.
 void make_end_key() {
+  if (pthread_key_create == nullptr) return;
   constexpr unsigned kLast = 31;
   unsigned keys[kLast + 1];
   unsigned count = 0;

@@ -191,6 +191,9 @@ std::optional<Unseen> why_elf_unseen(int fd) {
     return Unseen{"is built for another architecture", Fate::kRefused};
   }
   if (!has_header(elf.get(), PT_INTERP)) return Unseen{"is statically linked", Fate::kIgnored};
+  const std::string loader = loader_named_by(elf.get(), fd);
+  if (loader.substr(loader.find_last_of('/') + 1).starts_with("ld-musl-"))
+    return Unseen{"is a program of musl's, where heapster is off", Fate::kIgnored};
   const Runtime runtime = runtime_of(elf.get());
   if (runtime.sanitizer != nullptr) {
     return Unseen{"is built with " + std::string(runtime.sanitizer->name) + ", whose runtime has to come first",
