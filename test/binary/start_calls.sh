@@ -29,7 +29,7 @@ at_most() {
   broken=1
 }
 at_most 3 getpid # at the start, by the handler at exit, which a child may have inherited, and on the way out
-at_most 2 geteuid
+at_most 3 geteuid # at the start, and whenever the run directory is looked at
 at_most 2 gettid
 at_most 2 prctl
 at_most 2 readlinkat # the executable and the namespace
