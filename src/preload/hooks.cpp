@@ -54,9 +54,11 @@ void* record_aligned(void* block, size_t size) {
 
 bool copies_memory(unsigned long clone_flags) { return (clone_flags & CLONE_VM) == 0; }
 
-// Whether a system call is about to forbid others.
-bool restricts_calls(long number, long option) {
-  return number == __NR_seccomp || (number == __NR_prctl && option == PR_SET_SECCOMP);
+// A system call may be about to forbid others, or the processor's counter.
+void heed_restrictions(long number, long option) {
+  if (number == __NR_seccomp || (number == __NR_prctl && option == PR_SET_SECCOMP)) heapster::preload::fall_silent();
+  if (number == __NR_prctl && option == PR_SET_TSC)
+    heapster::preload::store(heapster::preload::process.no_counter, true);
 }
 
 bool makes_a_copy(long number, long argument) {
@@ -190,14 +192,14 @@ HEAPSTER_EXPORT int clone(int (*body)(void*), void* stack, int flags, void* argu
   return copies_memory(static_cast<unsigned long>(flags)) ? forked(make) : make();
 }
 
-// After seccomp a system call may be death, so these two announce it.
+// After seccomp a system call may be death, and a look at the counter after PR_SET_TSC, so these two announce it.
 HEAPSTER_EXPORT int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
-  if (option == PR_SET_SECCOMP) heapster::preload::fall_silent();
+  heed_restrictions(__NR_prctl, option);
   return next.prctl(option, a, b, c, d);
 }
 
 HEAPSTER_EXPORT long syscall(long number, long a, long b, long c, long d, long e, long f) {
-  if (HEAPSTER_UNLIKELY(restricts_calls(number, a))) heapster::preload::fall_silent();
+  heed_restrictions(number, a);
   if (HEAPSTER_UNLIKELY(makes_a_copy(number, a))) {
     return forked([=] { return next.syscall(number, a, b, c, d, e, f); });
   }

@@ -30,6 +30,7 @@ struct Process {
   Stage stage;
   Headers headers;
   bool silent;       // after seccomp: no system call any more
+  bool no_counter;   // the program forbade reading the processor's counter (PR_SET_TSC)
   uint32_t pid;      // whose segment it is; another pid asks: a fork's or vfork's child
   uint32_t uid;      // effective, when counting began
   uint64_t started;  // fine clock

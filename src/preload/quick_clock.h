@@ -38,8 +38,8 @@ inline uint64_t cycles() {
 }
 #endif
 
-// Strict seccomp takes the processor's counter away, and the fine clock with it.
-inline bool may_look_at_counter() { return !load(process.silent); }
+// Strict seccomp takes the processor's counter away, as a program may itself, and the fine clock with it.
+inline bool may_look_at_counter() { return !load(process.silent) && !load(process.no_counter); }
 
 // Since the process started.
 HEAPSTER_HOT uint64_t quick_time() {

@@ -343,7 +343,8 @@ void seed_shard(Shard* shard, uint32_t index) {
   if (shard->random != 0) return;
   uint64_t seed;
   memcpy(&seed, reinterpret_cast<const void*>(getauxval(AT_RANDOM)), sizeof seed);
-  shard->random = seed ^ fine_time() * 0x9e3779b97f4a7c15 ^ uint64_t { process.pid } << 32 ^ index;
+  const uint64_t time = may_look_at_counter() ? fine_time() : coarse_time();
+  shard->random = seed ^ time * 0x9e3779b97f4a7c15 ^ uint64_t { process.pid } << 32 ^ index;
   shard->to_sample = draw_distance(shard->random, sampling_mean);
 }
 

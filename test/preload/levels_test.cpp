@@ -137,5 +137,12 @@ TEST(Levels, ThePeakNeverFallsFromOneSnapshotToTheNext) {
   }
 }
 
+TEST(Levels, AProgramMayForbidTheProcessorsCounter) {
+  for (const char* stacks : {"0", "64K"}) {
+    const Outcome done = run({"no-counter"}, {{"HEAPSTER_STACKS", stacks}});
+    EXPECT_GE(figure(done.last(), "use_max") + figure(done.last(), "use_max_error"), 20 * 200 * 20'000);
+  }
+}
+
 }  // namespace
 }  // namespace heapster::test

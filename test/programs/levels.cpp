@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -199,6 +200,23 @@ int dumps(int, char**) {
   return 0;
 }
 
+// Forbids reading the processor's counter, and then has more threads than are looked at without asking for the time.
+int no_counter(int, char**) {
+#if defined(__x86_64__)
+  if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV) != 0) return 1;
+#endif
+  std::vector<std::thread> threads;
+  std::barrier all{20};
+  for (int t = 0; t < 20; ++t) {
+    threads.emplace_back([&all] {
+      all.arrive_and_wait();
+      for (int i = 0; i < 200; ++i) keep(malloc(20'000));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return 0;
+}
+
 }  // namespace
 
 const Entry kLevels[] = {{"beside-threads", beside_threads},
@@ -208,6 +226,7 @@ const Entry kLevels[] = {{"beside-threads", beside_threads},
                          {"plateau", plateau},
                          {"two-peaks", two_peaks},
                          {"dumps", dumps},
+                         {"no-counter", no_counter},
                          {nullptr, nullptr}};
 
 }  // namespace scenario
