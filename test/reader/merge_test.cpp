@@ -185,7 +185,18 @@ TEST(Peak, OfTheLoneBeginningIsExactIfNoLaterOneCanBeHigher) {
   EXPECT_EQ(levels_of(peaks(2000, 1000, 64)).max, 2000);
   EXPECT_EQ(levels_of(peaks(2000, 1000, 64)).error, 0);
   EXPECT_EQ(levels_of(peaks(1050, 1000, 64)).max, 1050);
-  EXPECT_EQ(levels_of(peaks(1050, 1000, 64)).error, 64);
+  EXPECT_EQ(levels_of(peaks(1050, 1000, 64)).error, 14) << "no later one was above 1,064";
+}
+
+TEST(Peak, LiesBelowItsBound) {
+  Published published = peaks(300, 1000, 0);
+  published.peak_bound = 1200;
+  EXPECT_EQ(levels_of(published).max, 1000);
+  EXPECT_EQ(levels_of(published).error, 200);
+  published.peak = 50;
+  published.peak_bound = 90;
+  EXPECT_EQ(levels_of(published).max, 300) << "of the lone beginning";
+  EXPECT_EQ(levels_of(published).error, 0);
 }
 
 TEST(Peak, IsNeverBelowWhatLivesNow) { EXPECT_EQ(levels_of(peaks(0, 20, 0)).max, 100); }
