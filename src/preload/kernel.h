@@ -67,8 +67,8 @@ inline long write_at(int fd, const void* from, size_t bytes, uint64_t offset) {
 inline long truncate(int fd, uint64_t bytes) { return call(__NR_ftruncate, fd, static_cast<long>(bytes)); }
 inline long allocate(int fd, uint64_t bytes) { return call(__NR_fallocate, fd, 0, 0, static_cast<long>(bytes)); }
 inline long unlink_at(int directory, const char* path) { return call(__NR_unlinkat, directory, as_long(path), 0); }
-inline long rename(const char* from, const char* to) {
-  return call(__NR_renameat2, AT_FDCWD, as_long(from), AT_FDCWD, as_long(to), 0);
+inline long rename_in(int directory, const char* from, const char* to) {
+  return call(__NR_renameat2, directory, as_long(from), directory, as_long(to), 0);
 }
 inline bool exists_at(int directory, const char* path) {
   return call(__NR_faccessat, directory, as_long(path), 0) == 0;

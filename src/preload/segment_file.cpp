@@ -4,10 +4,10 @@
 
 #include "preload/config.h"
 #include "preload/directory.h"
+#include "preload/held_directory.h"
 #include "preload/kernel.h"
 #include "preload/notes.h"
 #include "preload/proc.h"
-#include "preload/scratch.h"
 #include "preload/segment_memory.h"
 #include "preload/segment_name.h"
 #include "preload/snapshot_name.h"
@@ -31,12 +31,6 @@ struct Statfs {  // the kernel's struct statfs begins so
   long rest[31];
 };
 
-bool ours_alone(int directory) {
-  struct stat status {};
-  if (kernel::call(__NR_fstat, directory, kernel::as_long(&status)) != 0) return false;
-  return status.st_uid == kernel::effective_uid() && (status.st_mode & 077) == 0;
-}
-
 // Whether anybody else who is measured lives. Each ancestor costs the reading of a file in /proc, and there may be
 // many; asking whether a process exists costs next to nothing.
 bool others_are_measured(int directory, const Identity& identity) {
@@ -53,7 +47,7 @@ bool others_are_measured(int directory, const Identity& identity) {
 void keep_unsaved(int directory, const char* name, uint32_t image) {
   char kept[96];
   TextBuilder(kept, sizeof kept).add(name).add('.').add(image).add(".heap");
-  kernel::call(__NR_renameat2, directory, kernel::as_long(name), directory, kernel::as_long(kept), 0);
+  kernel::rename_in(directory, name, kept);
   raise(Note::k_snapshot_failed);
 }
 
@@ -65,12 +59,7 @@ bool on_tmpfs(int directory) {
 }  // namespace
 
 int open_run_directory() {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-  int directory = kernel::open_at(AT_FDCWD, config.run_dir, kFlags);
-  if (directory < 0) {
-    kernel::call(__NR_mkdirat, AT_FDCWD, kernel::as_long(config.run_dir), 0700);
-    directory = kernel::open_at(AT_FDCWD, config.run_dir, kFlags);
-  }
+  const int directory = open_without_links(config.run_dir, true);
   if (directory < 0 || !ours_alone(directory)) {
     raise(Note::k_no_run_directory);
   } else if (!on_tmpfs(directory)) {
@@ -111,13 +100,13 @@ bool create_segment_file(int directory, const Identity& identity) {
   return mapped;
 }
 
-bool save_earlier_image(int directory, const Identity& identity, Header& earlier) {
+bool save_earlier_image(int directory, const Identity& identity, bool is_root, Header& earlier) {
   const SegmentName name(identity);
   const int fd = kernel::open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);  // a FIFO would be waited for
   if (fd < 0) return false;
   const bool ours = ours_alone(fd) && kernel::read(fd, &earlier, sizeof earlier) == sizeof earlier &&
                     memcmp(earlier.magic, kMagic, sizeof kMagic) == 0 && earlier.identity.pid == identity.pid;
-  const bool saved = ours && save_replaced(fd, earlier);
+  const bool saved = ours && save_replaced(fd, earlier, identity, is_root);
   kernel::close(fd);
   if (saved) {
     kernel::unlink_at(directory, name);
@@ -142,8 +131,8 @@ bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& p
 }
 
 void remove_segment_file(const Identity& identity) {
-  TextBuilder(scratch.bytes, sizeof scratch.bytes).add(config.run_dir).add('/').add(SegmentName(identity));
-  kernel::unlink_at(AT_FDCWD, scratch.bytes);
+  const HeldDirectory directory(open_without_links(config.run_dir, false));
+  if (directory >= 0 && ours_alone(directory)) kernel::unlink_at(directory, SegmentName(identity));
 }
 
 }  // namespace heapster::preload

@@ -12,7 +12,7 @@
 
 namespace heapster::preload {
 
-// Opens or creates the run directory: ours, closed to others, on a tmpfs. Negative with a note
+// Opens or creates the run directory: ours, closed to others, on a tmpfs, and no link on the way. Negative with a note
 // where it is not.
 int open_run_directory();
 
@@ -25,7 +25,7 @@ bool create_segment_file(int directory, const Identity& identity);
 
 // If an earlier image of this process left a segment: writes that image's snapshot, removes the
 // segment, and returns true with that image's header.
-bool save_earlier_image(int directory, const Identity& identity, Header& earlier);
+bool save_earlier_image(int directory, const Identity& identity, bool is_root, Header& earlier);
 
 // Whether an ancestor is being measured; then the nearest such is told.
 bool find_measured_ancestor(int directory, const Identity& identity, uint32_t& pid, uint64_t& ticks);

@@ -17,6 +17,7 @@ namespace {
 
 constinit const char* exit_path = "";
 constinit const char* signal_path = "";
+constinit DirectoryIdentity home = {};
 
 void add_letter(TextBuilder& path, char letter, const Identity& identity, const char* executable) {
   utsname host{};
@@ -96,6 +97,23 @@ const char* keep_numbered(const char* path, uint64_t number) {
   return changed.keep();
 }
 
+bool no_snapshot_at_exit() { return equal(config.out, "none") || equal(config.out, "/dev/null"); }
+
+// Of the process by itself, or of an image of it.
+const char* name_snapshot(const Identity& identity, const char* executable, bool root) {
+  const bool collected = !root && config.root_pid != 0;  // by heapster-run, from the run directory
+  const char* pattern = no_snapshot_at_exit() || collected ? kDefaultOut : config.out;
+  StoredString path;
+  if (pattern[0] != '/') add_directory(path.text(), collected || (!root && !config.out_set));
+  expand(path.text(), pattern, identity, executable);
+  const char* name = path.keep();
+  // A name that another process of the tree, or an earlier image of this one, would also take gets
+  // this one's number.
+  if (!root && !names_pid(pattern)) name = keep_numbered(name, identity.pid);
+  if (identity.image != 0 && kernel::exists_at(AT_FDCWD, name)) name = keep_numbered(name, identity.image);
+  return name;
+}
+
 }  // namespace
 
 void add_numbered(TextBuilder& text, const char* path, uint64_t number) {
@@ -103,24 +121,25 @@ void add_numbered(TextBuilder& text, const char* path, uint64_t number) {
   text.add(path, dot).add('.').add(number).add(path + dot);
 }
 
+void add_directory_of(TextBuilder& text, const char* path) {
+  const auto size = static_cast<size_t>(base_name(path) - path);
+  text.add(path, size).add(size == 0 ? "." : "");
+}
+
 const char* snapshot_path() { return exit_path; }
 const char* dump_path() { return signal_path; }
+const DirectoryIdentity& snapshot_directory() { return home; }
+
+const char* name_of_earlier(const Identity& earlier, const char* executable, bool root) {
+  return name_snapshot(earlier, executable, root);
+}
 
 void choose_snapshot_paths(const Identity& identity, const char* executable, bool root) {
-  const bool none = equal(config.out, "none") || equal(config.out, "/dev/null");
-  const bool collected = !root && config.root_pid != 0;  // by heapster-run, from the run directory
-  const char* pattern = none || collected ? kDefaultOut : config.out;
-  StoredString path;
-  if (pattern[0] != '/') add_directory(path.text(), collected || (!root && !config.out_set));
-  expand(path.text(), pattern, identity, executable);
-  signal_path = path.keep();
-  // A name that another process of the tree, or an earlier image of this one, would also take gets
-  // this one's number.
-  if (!root && !names_pid(pattern)) signal_path = keep_numbered(signal_path, identity.pid);
-  if (identity.image != 0 && kernel::exists_at(AT_FDCWD, signal_path)) {
-    signal_path = keep_numbered(signal_path, identity.image);
-  }
-  exit_path = none ? "" : signal_path;
+  signal_path = name_snapshot(identity, executable, root);
+  exit_path = no_snapshot_at_exit() ? "" : signal_path;
+  TextBuilder directory(scratch.bytes, sizeof scratch.bytes);
+  add_directory_of(directory, signal_path);
+  home = identify_directory(scratch.bytes);
 }
 
 }  // namespace heapster::preload

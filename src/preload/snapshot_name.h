@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Where snapshots go: HEAPSTER_OUT's pattern, expanded once at the start to absolute paths, because
-// a program may change its directory, its host name or its root before its end.
+// a program may change its directory, its host name or its root before its end. Somebody else may change where such a
+// path leads, too; so the directory is remembered as well, and nothing is written into another one.
 
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <cstdint>
 
 #include "layout/segment.h"
+#include "preload/held_directory.h"
 #include "preload/text.h"
 
 namespace heapster::preload {
@@ -21,6 +23,15 @@ void choose_snapshot_paths(const Identity& identity, const char* executable, boo
 
 const char* snapshot_path();  // empty: none at exit
 const char* dump_path();      // of snapshots on the signal, before their number
+
+// What an earlier image of this process would call its snapshot, by the pattern in force now. It stays until the
+// strings that pass are forgotten; empty where it is too long.
+const char* name_of_earlier(const Identity& earlier, const char* executable, bool root);
+
+// The directory part of a path, "." where it has none.
+void add_directory_of(TextBuilder& text, const char* path);
+// That of the two paths, as it was at the start.
+const DirectoryIdentity& snapshot_directory();
 
 // "dir/a.heap" and 7 make "dir/a.7.heap".
 void add_numbered(TextBuilder& text, const char* path, uint64_t number);

@@ -3,6 +3,7 @@
 #include "preload/snapshot_writer.h"
 
 #include "preload/clock.h"
+#include "preload/held_directory.h"
 #include "preload/kernel.h"
 #include "preload/notes.h"
 #include "preload/proc.h"
@@ -22,14 +23,15 @@ namespace {
 // end of the program has one of its own, so that it never waits for a dump that is under way.
 struct Desk {
   uint32_t lock;
-  char temporary[kPathRoom + 32];
+  char directory[kPathRoom];  // into which it writes
+  char temporary[40];
   Header patched;
   Sample samples[256];
 };
 enum : size_t { kEnd, kDump, kStart, kDesks };
 Desk desks[kDesks];
 HEAPSTER_ASIDE char numbered_path[kPathRoom];
-HEAPSTER_ASIDE char earlier_path[kPathRoom];
+HEAPSTER_ASIDE char earlier_text[kTextsBytes];
 
 bool write_all(int fd, const void* from, size_t bytes, uint64_t offset) {
   const char* at = static_cast<const char*>(from);
@@ -113,40 +115,47 @@ bool write_samples(Desk& desk, int fd, const Sample* samples) {
 }
 
 // Only a regular file is replaced: /dev/null, a pipe or a link are somebody else's.
-bool may_replace(const char* path) {
+bool may_replace(int directory, const char* name) {
   struct stat status {};
   const long found =
-      kernel::call(__NR_newfstatat, AT_FDCWD, kernel::as_long(path), kernel::as_long(&status), AT_SYMLINK_NOFOLLOW);
+      kernel::call(__NR_newfstatat, directory, kernel::as_long(name), kernel::as_long(&status), AT_SYMLINK_NOFOLLOW);
   return found != 0 || S_ISREG(status.st_mode);
 }
 
-// In the directory of the path, under a short name: the path's own may be as long as names can be.
-int create_temporary(Desk& desk, const char* path) {
-  TextBuilder name(desk.temporary, sizeof desk.temporary);
-  name.add(path, static_cast<size_t>(base_name(path) - path))
+// Under a short name: the path's own may be as long as names can be.
+int create_temporary(Desk& desk, int directory) {
+  TextBuilder(desk.temporary, sizeof desk.temporary)
       .add(".heapster.")
       .add(kernel::pid())
       .add(static_cast<char>('a' + (&desk - desks)));
-  if (name.full() || !may_replace(path)) return -1;
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-  int fd = kernel::open_at(AT_FDCWD, desk.temporary, kFlags, 0600);
+  int fd = kernel::open_at(directory, desk.temporary, kFlags, 0600);
   if (fd == -17) {  // EEXIST: left by a process of this number that was killed meanwhile
-    kernel::unlink_at(AT_FDCWD, desk.temporary);
-    fd = kernel::open_at(AT_FDCWD, desk.temporary, kFlags, 0600);
+    kernel::unlink_at(directory, desk.temporary);
+    fd = kernel::open_at(directory, desk.temporary, kFlags, 0600);
   }
   return fd;
 }
 
-// Writes the desk's header and what `write_parts(fd)` writes to the path, or leaves nothing there.
+void remove_temporary(const Desk& desk) {
+  const HeldDirectory directory(open_same_directory(desk.directory, snapshot_directory()));
+  if (directory >= 0) kernel::unlink_at(directory, desk.temporary);
+}
+
+// Writes the desk's header and what `write_parts(fd)` writes to the path, or leaves nothing there; into this directory
+// and no other.
 template <typename WriteParts>
-bool write_file(Desk& desk, const char* path, WriteParts write_parts) {
+bool write_file(Desk& desk, const char* path, const DirectoryIdentity& home, WriteParts write_parts) {
   const uint64_t size = move_up_tables(desk.patched);
-  const int fd = file_size_allowed(size) ? create_temporary(desk, path) : -1;
+  if (!file_size_allowed(size)) return false;
+  const HeldDirectory directory(open_same_directory(desk.directory, home));
+  const char* name = base_name(path);
+  const int fd = directory >= 0 && may_replace(directory, name) ? create_temporary(desk, directory) : -1;
   if (fd < 0) return false;
   bool good = write_parts(fd) && write_all(fd, &desk.patched, sizeof desk.patched, 0);
   kernel::close(fd);
-  good = good && kernel::rename(desk.temporary, path) == 0;
-  if (!good) kernel::unlink_at(AT_FDCWD, desk.temporary);
+  good = good && kernel::rename_in(directory, desk.temporary, name) == 0;
+  if (!good) kernel::unlink_at(directory, desk.temporary);
   return good;
 }
 
@@ -159,18 +168,26 @@ void tell_boot() {
     add_late_text(segment.header(), Text::k_boot_id, boot);
 }
 
+// For write_file. False where it is too long.
+bool take_directory(Desk& desk, const char* path) {
+  TextBuilder text(desk.directory, sizeof desk.directory);
+  add_directory_of(text, path);
+  return !text.full();
+}
+
 bool write_own(Desk& desk, const char* path) {
   tell_boot();
   copy_words(&desk.patched, segment.header(), sizeof desk.patched);
   if (!ending()) stamp(desk.patched.ending);
-  const bool good = write_file(desk, path, [&desk](int fd) {
-    return each_used_part(
-               reinterpret_cast<const char*>(segment.header()), desk.patched,
-               [](uint32_t i) { return segment.slot(i); },
-               [](uint32_t i) { return stacks.part(segment.header()->sections[i].offset); },
-               [fd](const void* at, size_t bytes, uint64_t offset) { return write_all(fd, at, bytes, offset); }) &&
-           write_samples(desk, fd, reinterpret_cast<const Sample*>(stacks.part(kSamplesOffset)));
-  });
+  const bool good =
+      take_directory(desk, path) && write_file(desk, path, snapshot_directory(), [&desk](int fd) {
+        return each_used_part(
+                   reinterpret_cast<const char*>(segment.header()), desk.patched,
+                   [](uint32_t i) { return segment.slot(i); },
+                   [](uint32_t i) { return stacks.part(segment.header()->sections[i].offset); },
+                   [fd](const void* at, size_t bytes, uint64_t offset) { return write_all(fd, at, bytes, offset); }) &&
+               write_samples(desk, fd, reinterpret_cast<const Sample*>(stacks.part(kSamplesOffset)));
+      });
   if (!good) raise(Note::k_snapshot_failed);
   return good;
 }
@@ -185,7 +202,7 @@ void stamp(Ending& ending) {
 
 bool write_exit_snapshot() {
   const bool good = snapshot_path()[0] == '\0' || write_own(desks[kEnd], snapshot_path());
-  if (load(desks[kDump].lock) != 0) kernel::unlink_at(AT_FDCWD, desks[kDump].temporary);  // it will not be finished
+  if (load(desks[kDump].lock) != 0) remove_temporary(desks[kDump]);  // it will not be finished
   return good;
 }
 
@@ -206,7 +223,7 @@ void write_dump() {
 
 void remove_temporaries() {
   for (const Desk& desk : desks) {
-    if (desk.temporary[0] != '\0') kernel::unlink_at(AT_FDCWD, desk.temporary);
+    if (desk.temporary[0] != '\0') remove_temporary(desk);
   }
 }
 
@@ -225,11 +242,34 @@ bool fits(const Header& earlier, size_t size) {
     const Section& table = earlier.sections[i];
     if (table.offset > size || table.item_bytes == 0 || table.used > (size - table.offset) / table.item_bytes)
       return false;
+    if (i == kSamplesSection && table.item_bytes != sizeof(Sample)) return false;
   }
   return true;
 }
 
-bool save_replaced(int fd, const Header& earlier) {
+// What its segment calls the earlier image's executable, as one part of a name; null where that cannot be one.
+const char* executable_in(const char* texts, size_t used) {
+  if (!find_text(texts, used, Text::k_executable, earlier_text, sizeof earlier_text)) return nullptr;
+  const char* name = base_name(earlier_text);
+  return name[0] == '\0' || equal(name, ".") || equal(name, "..") ? nullptr : name;
+}
+
+// Whether the earlier image wanted a snapshot.
+bool wanted_in(const char* texts, size_t used) {
+  return !find_text(texts, used, Text::k_snapshot, earlier_text, sizeof earlier_text) || earlier_text[0] != '\0';
+}
+
+// Its name: our pattern, our number, and which image it was.
+const char* name_earlier(const char* base, const Header& earlier, Identity identity, bool is_root) {
+  const size_t used = earlier.sections[kTextsSection].used;
+  const char* executable = executable_in(base + kTextsOffset, used);
+  if (executable == nullptr) return "";
+  identity.image = earlier.identity.image;
+  identity.started_epoch = earlier.identity.started_epoch;
+  return name_of_earlier(identity, executable, is_root);
+}
+
+bool save_replaced(int fd, const Header& earlier, const Identity& identity, bool is_root) {
   if (earlier.version != kFormatVersion || earlier.sections[kSlotsSection].used > kMaxSlots) return false;
   struct stat status {};
   if (kernel::call(__NR_fstat, fd, kernel::as_long(&status)) != 0) return false;
@@ -241,8 +281,6 @@ bool save_replaced(int fd, const Header& earlier) {
   memcpy(&header, &earlier, sizeof header);
   header.state = static_cast<uint32_t>(State::kReplaced);
   header.ending.time = header.published.time;
-  const bool told = find_text(base + kTextsOffset, header.sections[kTextsSection].used, Text::k_snapshot, earlier_path,
-                              sizeof earlier_path);
   const auto write_parts = [&](int to) {
     return each_used_part(
                base, header, [base](uint32_t i) { return reinterpret_cast<const Slot*>(base + kSlotsOffset) + i; },
@@ -251,8 +289,13 @@ bool save_replaced(int fd, const Header& earlier) {
            write_samples(desks[kStart], to,
                          reinterpret_cast<const Sample*>(base + earlier.sections[kSamplesSection].offset));
   };
-  const bool none = earlier_path[0] == '\0';
-  const bool good = told && (none || write_file(desks[kStart], earlier_path, write_parts));
+  Desk& desk = desks[kStart];
+  const auto write = [&](const char* path) {
+    return path[0] != '\0' && take_directory(desk, path) &&
+           write_file(desk, path, identify_directory(desk.directory), write_parts);
+  };
+  const bool none = !wanted_in(base + kTextsOffset, header.sections[kTextsSection].used);
+  const bool good = none || write(name_earlier(base, earlier, identity, is_root));
   kernel::unmap(const_cast<char*>(base), size);
   return good;
 }

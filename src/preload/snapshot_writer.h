@@ -21,8 +21,9 @@ bool write_exit_snapshot();
 // The next numbered snapshot, for the signal.
 void write_dump();
 
-// The snapshot of an earlier image of this process, from its open segment file and its header.
-bool save_replaced(int fd, const Header& earlier);
+// The snapshot of an earlier image of this process, from its open segment file and its header. What that file says is
+// no reason to write anywhere: the name is ours.
+bool save_replaced(int fd, const Header& earlier, const Identity& identity, bool is_root);
 
 // Files that a writer did not finish, when the process is about to end without it.
 void remove_temporaries();

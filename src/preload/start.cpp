@@ -57,7 +57,7 @@ Descent find_descent(int directory, const Origin& origin, Identity& identity) {
   }
   if (descent.is_root) set_root(identity, 0, 0);
   static constinit Header earlier = {};  // too large for a small stack
-  if (others && save_earlier_image(directory, identity, earlier)) {
+  if (others && save_earlier_image(directory, identity, descent.is_root, earlier)) {
     descent.is_later_image = true;
     identity.image = earlier.identity.image + 1;
     identity.start = static_cast<uint32_t>(Start::kExec);

@@ -12,8 +12,8 @@
 
 namespace heapster::preload {
 
-// Adds a string, cut to `most` bytes. What lasts is cut short of leaving no room for what passes,
-// which holds the path that a later image of the process needs; that one is whole or not there.
+// Adds a string, cut to `most` bytes. What lasts is cut short of leaving no room for what passes, which holds the path
+// of the snapshot; that one is whole or not there.
 void add_text(Text key, const char* text, size_t size, size_t most);
 void add_text(Text key, const char* text, size_t most);
 void add_whole_text(Text key, const char* text);

@@ -132,6 +132,12 @@ Result<Directory> read_directory(const Source& source) {
   return directory;
 }
 
+std::optional<Identity> read_identity(const Source& source) {
+  Header header{};
+  if (!source.read(0, {reinterpret_cast<char*>(&header), sizeof header}) || !check_header(header)) return std::nullopt;
+  return header.identity;
+}
+
 ShardHead shard_head(const std::vector<char>& shard) {
   ShardHead head{};
   const auto take = [&](auto& to, size_t offset) { std::memcpy(&to, shard.data() + offset, sizeof to); };

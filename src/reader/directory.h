@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "layout/stacks.h"
@@ -38,6 +39,9 @@ struct Directory {
 };
 
 Result<Directory> read_directory(const Source& source);
+
+// Whose file it is, for one look at many; nothing where it is no file of this format.
+std::optional<Identity> read_identity(const Source& source);
 
 // The fixed words of a shard, those that the schema does not describe.
 inline constexpr size_t kShardHeadBytes = offsetof(Shard, counters);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "reader/directory.h"
+#include "reader/load.h"
 #include "reader/proc.h"
 #include "reader/strangers.h"
 
@@ -32,21 +33,30 @@ constexpr uint64_t kPiece = 64 * 1024;  // what is only zeros is skipped by the 
 
 Error failed(const std::string& path) { return {path + ": " + std::strerror(errno)}; }
 
+bool move_draft(const Target& to, const std::string& draft) {
+  if (to.replaces) return renameat(to.directory, draft.c_str(), to.directory, to.name.c_str()) == 0;
+  if (renameat2(to.directory, draft.c_str(), to.directory, to.name.c_str(), RENAME_NOREPLACE) == 0) return true;
+  if (errno != EINVAL && errno != ENOSYS) return false;
+  if (faccessat(to.directory, to.name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return errno = EEXIST, false;
+  return renameat(to.directory, draft.c_str(), to.directory, to.name.c_str()) == 0;  // a file system that lacks it
+}
+
 // A file in the making: gone again unless it was kept.
 class Draft {
  public:
-  explicit Draft(const std::string& target) : target_(target), path_(beside(target)) {
-    descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  explicit Draft(const Target& target) : target_(target), name_(beside(target.name)) {
+    descriptor_ = openat(target_.directory, name_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   }
   Draft(const Draft&) = delete;
   ~Draft() {
     const int kept_errno = errno;
     if (descriptor_ >= 0) close(descriptor_);
-    if (descriptor_ >= 0 && !kept_) unlink(path_.c_str());
+    if (descriptor_ >= 0 && !kept_) unlinkat(target_.directory, name_.c_str(), 0);
     errno = kept_errno;
   }
 
   bool is_open() const { return descriptor_ >= 0; }
+  int descriptor() const { return descriptor_; }
 
   bool write(uint64_t offset, std::span<const char> bytes) {
     while (!bytes.empty()) {
@@ -60,7 +70,7 @@ class Draft {
   }
 
   bool extend(uint64_t bytes) { return ftruncate(descriptor_, static_cast<off_t>(bytes)) == 0; }
-  bool keep() { return kept_ = std::rename(path_.c_str(), target_.c_str()) == 0; }
+  bool keep() { return kept_ = move_draft(target_, name_); }
 
  private:
   static std::string beside(const std::string& target) {
@@ -68,7 +78,8 @@ class Draft {
     return target.substr(0, name) + "." + target.substr(name) + "." + std::to_string(getpid());
   }
 
-  std::string target_, path_;
+  const Target& target_;
+  std::string name_;
   int descriptor_ = -1;
   bool kept_ = false;
 };
@@ -183,29 +194,45 @@ void stamp_time(Header& header, uint64_t inode) {
   header.ending.time = std::max<uint64_t>(nanoseconds - identity.started_monotonic, 1);
 }
 
+// Whether what was written is a snapshot, by the reader's own judgement.
+Result<Done> read_back(const Draft& draft, const std::string& to) {
+  const Result<FileSource> written = FileSource::of(draft.descriptor(), to);
+  if (!written) return written.error();
+  if (const Result<Snapshot> snapshot = load(*written); !snapshot)
+    return errno = EBADMSG, Error{to + ": the copy cannot be read back (" + snapshot.error().text + ")"};
+  return Done{};
+}
+
 }  // namespace
+
+Result<Done> dump(const FileSource& from, const std::string& path, const Target& to) {
+  errno = 0;
+  if (const Result<Directory> sound = read_directory(from); !sound) return Error{path + ": " + sound.error().text};
+  struct stat status {};
+  const bool found = fstatat(to.directory, to.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+  if (found && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return Error{to.path + ": not a regular file"};
+  Draft draft(to);
+  if (!draft.is_open()) return failed(to.path);
+  Copy copy(from, draft);
+  Result<Directory> directory = copy_timeline(from, copy, to.path);
+  if (!directory) return Error{path + ": " + directory.error().text};
+  Header header = directory->header;
+  stamp_time(header, from.inode());
+  const bool copied = copy.section(directory->texts) && copy.section(directory->schema) &&
+                      copy.section(directory->live_at_peak) && copy.section(directory->live_at_fork) &&
+                      copy.section(directory->arenas) && copy.slots(*directory) &&
+                      copy_stacks(from, copy, *directory, header) && copy.finish() &&
+                      draft.write(0, {reinterpret_cast<const char*>(&header), sizeof header});
+  if (!copied) return failed(to.path);
+  if (const Result<Done> sound = read_back(draft, to.path); !sound) return sound;
+  if (!draft.keep()) return failed(to.path);
+  return Done{};
+}
 
 Result<Done> dump(const std::string& segment, const std::string& to) {
   const Result<FileSource> from = FileSource::open(segment);
   if (!from) return from.error();
-  if (const Result<Directory> sound = read_directory(*from); !sound) return Error{segment + ": " + sound.error().text};
-  struct stat status {};
-  if (lstat(to.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
-    return Error{to + ": not a regular file"};
-  Draft draft(to);
-  if (!draft.is_open()) return failed(to);
-  Copy copy(*from, draft);
-  Result<Directory> directory = copy_timeline(*from, copy, to);
-  if (!directory) return Error{segment + ": " + directory.error().text};
-  Header header = directory->header;
-  stamp_time(header, from->inode());
-  const bool copied = copy.section(directory->texts) && copy.section(directory->schema) &&
-                      copy.section(directory->live_at_peak) && copy.section(directory->live_at_fork) &&
-                      copy.section(directory->arenas) && copy.slots(*directory) &&
-                      copy_stacks(*from, copy, *directory, header) && copy.finish() &&
-                      draft.write(0, {reinterpret_cast<const char*>(&header), sizeof header}) && draft.keep();
-  if (!copied) return failed(to);
-  return Done{};
+  return dump(*from, segment, {.directory = AT_FDCWD, .name = to, .path = to, .replaces = true});
 }
 
 }  // namespace heapster::reader

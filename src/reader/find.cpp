@@ -5,7 +5,6 @@
 
 #include "reader/find.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +15,7 @@
 #include <cstring>
 #include <tuple>
 
-#include "reader/directory.h"
+#include "reader/held_directory.h"
 #include "reader/load.h"
 #include "reader/proc.h"
 #include "reader/strangers.h"
@@ -29,26 +28,10 @@ bool digits_only(const std::string& text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
-bool is_segment(const std::string& name) { return parse_segment_name(name).has_value(); }
-bool is_snapshot(const std::string& name) { return !name.starts_with('.') && name.ends_with(".heap"); }
+bool is_segment_or_snapshot(const std::string& name) { return is_segment(name) || is_snapshot(name); }
 
-// Sorted, so that the answer does not depend on the file system.
-Result<std::vector<std::string>> names_in(const std::string& directory, bool (*wanted)(const std::string&)) {
-  std::vector<std::string> names;
-  DIR* open = opendir(directory.c_str());
-  if (!open) {
-    if (errno == ENOENT) return names;
-    return Error{directory + ": " + std::strerror(errno)};
-  }
-  while (const dirent* entry = readdir(open))
-    if (wanted(entry->d_name)) names.emplace_back(entry->d_name);
-  closedir(open);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-void load_into(Listing& listing, const std::string& path, Strangers& strangers) {
-  Result<Snapshot> snapshot = load(path, strangers);
+void load_into(Listing& listing, const Result<FileSource>& file, const std::string& path, Strangers& strangers) {
+  Result<Snapshot> snapshot = file ? load(*file, path, strangers) : Result<Snapshot>(file.error());
   if (snapshot) {
     listing.found.push_back({path, std::move(*snapshot)});
   } else if (access(path.c_str(), F_OK) == 0) {  // one that ended meanwhile is no fault
@@ -65,11 +48,14 @@ void sort(Listing& listing) {
                    [&](const Found& a, const Found& b) { return rank(a) < rank(b); });
 }
 
-Result<Listing> load_all(const std::string& directory, bool (*wanted)(const std::string&), Strangers& strangers) {
-  const auto names = names_in(directory, wanted);
-  if (!names) return names.error();
+Result<Listing> load_all(const std::string& path, bool (*wanted)(const std::string&), Strangers& strangers) {
+  const auto directory = HeldDirectory::open(path);
+  if (!directory) return directory.error();
   Listing listing;
-  for (const std::string& name : *names) load_into(listing, directory + "/" + name, strangers);
+  for (const auto& [name, inode] : directory->entries(wanted)) {
+    const std::string file = directory->path_of(name);
+    load_into(listing, FileSource::open_at(directory->descriptor(), name, file), file, strangers);
+  }
   sort(listing);
   return listing;
 }
@@ -91,8 +77,8 @@ struct Candidate {
   auto rank() const { return std::tuple(alive, replaced, ours, identity.started_epoch, identity.image); }
 };
 
-std::optional<Candidate> candidate(const std::string& path, uint32_t pid, Strangers& strangers) {
-  const Result<FileSource> file = FileSource::open(path);
+std::optional<Candidate> candidate(const Result<FileSource>& file, const std::string& path, uint32_t pid,
+                                   Strangers& strangers) {
   if (!file) return std::nullopt;
   const Result<Snapshot> snapshot = load(*file);
   if (!snapshot) return std::nullopt;
@@ -108,18 +94,19 @@ std::optional<Candidate> candidate(const std::string& path, uint32_t pid, Strang
 // What a process itself has mapped: found without a run directory, so wherever it has one.
 std::optional<Candidate> mapped_candidate(uint32_t pid, Strangers& strangers) {
   for (const MappedSegment& segment : mapped_segments(pid)) {
-    if (auto found = candidate(segment.path, pid, strangers); found && found->alive) return found;
+    auto found = candidate(FileSource::open(segment.path), segment.path, pid, strangers);
+    if (found && found->alive) return found;
   }
   return std::nullopt;
 }
 
-std::optional<Candidate> best_in(const std::string& directory, const std::vector<std::string>& names, uint32_t pid,
-                                 Strangers& strangers) {
+std::optional<Candidate> best_in(const HeldDirectory& directory, uint32_t pid, Strangers& strangers) {
   std::optional<Candidate> best;
-  for (const std::string& name : names) {
+  for (const auto& [name, inode] : directory.entries(is_segment_or_snapshot)) {
     const auto segment = parse_segment_name(name);
     if (segment && segment->pid != pid) continue;
-    auto next = candidate(directory + "/" + name, pid, strangers);
+    const std::string path = directory.path_of(name);
+    auto next = candidate(FileSource::open_at(directory.descriptor(), name, path), path, pid, strangers);
     if (next && (!best || best->rank() < next->rank())) best = std::move(next);
   }
   return best;
@@ -134,17 +121,17 @@ Error unmeasured(uint32_t pid, const std::string& directory, const std::optional
                                     " (a file of that name is ./" + number + ")"};
 }
 
-Result<std::string> resolve_pid(uint32_t pid, const std::string& directory) {
-  const auto names = names_in(directory, [](const std::string& n) { return is_segment(n) || is_snapshot(n); });
-  if (!names) return names.error();
+Result<std::string> resolve_pid(uint32_t pid, const std::string& path) {
+  const auto directory = HeldDirectory::open(path);
+  if (!directory) return directory.error();
   Strangers strangers;
-  auto best = best_in(directory, *names, pid, strangers);
+  auto best = best_in(*directory, pid, strangers);
   if (!best || !best->alive) {
     if (auto mapped = mapped_candidate(pid, strangers)) best = std::move(mapped);
   }
   const bool answers = best && (best->alive || best->replaced || !start_ticks_of(pid));
   if (answers) return best->path;
-  return unmeasured(pid, directory, best);
+  return unmeasured(pid, path, best);
 }
 
 }  // namespace
@@ -152,7 +139,7 @@ Result<std::string> resolve_pid(uint32_t pid, const std::string& directory) {
 std::string run_directory() {
   const char* chosen = std::getenv("HEAPSTER_RUN_DIR");
   // A relative one is ignored here because the preload ignores it.
-  return chosen && *chosen == '/' ? chosen : "/dev/shm/heapster-" + std::to_string(getuid());
+  return chosen && *chosen == '/' ? chosen : "/dev/shm/heapster-" + std::to_string(geteuid());
 }
 
 std::optional<SegmentName> parse_segment_name(const std::string& name) {
@@ -170,6 +157,9 @@ std::optional<SegmentName> parse_segment_name(const std::string& name) {
   return result;
 }
 
+bool is_segment(const std::string& name) { return parse_segment_name(name).has_value(); }
+bool is_snapshot(const std::string& name) { return !name.starts_with('.') && name.ends_with(".heap"); }
+
 Result<Listing> list(const std::string& directory) {
   Strangers strangers;
   return load_all(directory, is_segment, strangers);
@@ -185,7 +175,7 @@ Result<Listing> list_everywhere(const std::string& directory) {
   Result<Listing> listing = load_all(directory, is_segment, strangers);
   if (!listing) return listing;
   for (const MappedSegment& segment : strangers.segments())
-    if (!lies_in(directory, segment)) load_into(*listing, segment.path, strangers);
+    if (!lies_in(directory, segment)) load_into(*listing, FileSource::open(segment.path), segment.path, strangers);
   sort(*listing);
   return listing;
 }

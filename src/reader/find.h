@@ -23,6 +23,9 @@ struct SegmentName {
   uint64_t start_ticks;
 };
 std::optional<SegmentName> parse_segment_name(const std::string& name);
+bool is_segment(const std::string& name);
+// One that is written: names that begin with a dot are files in the making.
+bool is_snapshot(const std::string& name);
 
 struct Found {
   std::string path;
@@ -30,7 +33,8 @@ struct Found {
 };
 
 // The segments of a directory, live ones first, then the latest first. A directory that is not
-// there is an empty one; files that cannot be read come back as lines in `refused`.
+// there is an empty one, and one that is not ours alone an error (held_directory.h); files that cannot be read come
+// back as lines in `refused`.
 struct Listing {
   std::vector<Found> found;
   std::vector<std::string> refused;

@@ -221,9 +221,13 @@ Result<Snapshot> load(const Source& source) {
 Result<Snapshot> load(const std::string& path, Strangers& strangers) {
   const Result<FileSource> file = FileSource::open(path);
   if (!file) return file.error();
-  Result<Snapshot> snapshot = load(*file);
+  return load(*file, path, strangers);
+}
+
+Result<Snapshot> load(const FileSource& file, const std::string& path, Strangers& strangers) {
+  Result<Snapshot> snapshot = load(file);
   if (!snapshot) return Error{path + ": " + snapshot.error().text};
-  ask_the_kernel(*snapshot, file->inode(), strangers);
+  ask_the_kernel(*snapshot, file.inode(), strangers);
   return snapshot;
 }
 

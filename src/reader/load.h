@@ -18,6 +18,8 @@ namespace heapster::reader {
 Result<Snapshot> load(const std::string& path);
 // The same, for many files: the processes are looked at once.
 Result<Snapshot> load(const std::string& path, Strangers& strangers);
+// And of one that is open; `path` is what messages call it.
+Result<Snapshot> load(const FileSource& file, const std::string& path, Strangers& strangers);
 
 // The same without the kernel: what the bytes alone say.
 Result<Snapshot> load(const Source& source);

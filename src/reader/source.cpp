@@ -30,23 +30,36 @@ Error cannot_open(const std::string& path, int error) {
 }
 
 // Opening a device can be an act of its own, so first it is only looked at. `handle` is of O_PATH.
-int open_for_reading(int handle, const std::string& path) {
+int open_for_reading(int handle, int directory, const std::string& name) {
   const std::string same = "/proc/self/fd/" + std::to_string(handle);
   const int descriptor = open(same.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (descriptor >= 0 || errno != ENOENT) return descriptor;
-  return open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);  // no /proc
+  return openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);  // no /proc
 }
 
 }  // namespace
 
-Result<FileSource> FileSource::open(const std::string& path) {
+Result<FileSource> FileSource::open(const std::string& path) { return open_at(AT_FDCWD, path, path); }
+
+Result<FileSource> FileSource::open_at(int directory, const std::string& name, const std::string& path) {
   FileSource handle, file;
-  handle.descriptor_ = ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  handle.descriptor_ = openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   struct stat status {};
   if (handle.descriptor_ < 0 || fstat(handle.descriptor_, &status) != 0) return cannot_open(path, errno);
   if (S_ISLNK(status.st_mode)) return cannot_open(path, ELOOP);
   if (!S_ISREG(status.st_mode)) return Error{path + ": is " + kind_of(status.st_mode) + ", not a file"};
-  file.descriptor_ = open_for_reading(handle.descriptor_, path);
+  file.descriptor_ = open_for_reading(handle.descriptor_, directory, name);
+  return look_at(std::move(file), path);
+}
+
+Result<FileSource> FileSource::of(int descriptor, const std::string& path) {
+  FileSource file;
+  file.descriptor_ = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  return look_at(std::move(file), path);
+}
+
+Result<FileSource> FileSource::look_at(FileSource file, const std::string& path) {
+  struct stat status {};
   if (file.descriptor_ < 0 || fstat(file.descriptor_, &status) != 0) return cannot_open(path, errno);
   if (!S_ISREG(status.st_mode)) return Error{path + ": is " + kind_of(status.st_mode) + ", not a file"};
   file.size_ = static_cast<uint64_t>(status.st_size);

@@ -27,6 +27,10 @@ class FileSource final : public Source {
   // Refuses anything but a regular file, and does not follow a link: run directories lie in a
   // place where others may plant things. Does not block on a FIFO.
   static Result<FileSource> open(const std::string& path);
+  // The same by a name in an open directory; `path` is what messages call it.
+  static Result<FileSource> open_at(int directory, const std::string& name, const std::string& path);
+  // What a descriptor of a regular file leads to; it stays the caller's.
+  static Result<FileSource> of(int descriptor, const std::string& path);
 
   FileSource(FileSource&& other) noexcept;
   FileSource& operator=(FileSource&&) = delete;
@@ -41,6 +45,7 @@ class FileSource final : public Source {
 
  private:
   FileSource() = default;
+  static Result<FileSource> look_at(FileSource file, const std::string& path);
 
   int descriptor_ = -1;
   uint64_t size_ = 0;

@@ -44,7 +44,7 @@ std::optional<MappedSegment> reach(uint32_t pid, const Mapping& mapping) {
 
 bool is_segment(const Mapping& mapping) {
   return mapping.shared && mapping.offset == 0 && mapping.path.starts_with('/') &&
-         parse_segment_name(mapping.path.substr(mapping.path.rfind('/') + 1));
+         reader::is_segment(mapping.path.substr(mapping.path.rfind('/') + 1));
 }
 
 std::vector<uint32_t> all_pids() {

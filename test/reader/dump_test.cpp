@@ -4,10 +4,12 @@
 
 #include "reader/dump.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 
@@ -131,6 +133,32 @@ TEST(Dump, LeavesNothingBehindWhereItFails) {
   size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(run.path())) files += entry.is_regular_file();
   EXPECT_EQ(files, 2u);
+}
+
+// The original says more than a copy that nobody can read.
+TEST(Dump, IsNoneWhereItCannotBeReadBack) {
+  const RunDirectory run;
+  Segment segment = test::busy_segment();
+  std::string bytes = segment.whole();
+  const uint16_t too_long = UINT16_MAX;
+  std::memcpy(bytes.data() + kTextsOffset + sizeof(uint16_t), &too_long, sizeof too_long);
+  const std::string from = run.write("1-2-3", bytes);
+  const std::string to = run.path() + "/copy.heap";
+  EXPECT_EQ(dump(from, to).error().text, to + ": the copy cannot be read back (damaged: length of a text)");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(run.path()), std::filesystem::directory_iterator()), 1);
+}
+
+TEST(Dump, ReplacesNothingUnlessItMay) {
+  const RunDirectory run;
+  Segment segment = test::busy_segment();
+  const std::string from = run.write("1-2-3", segment.whole());
+  const std::string to = run.write("taken.heap", "somebody's");
+  const auto file = FileSource::open(from);
+  EXPECT_FALSE(dump(*file, from, {.directory = AT_FDCWD, .name = to, .path = to, .replaces = false}));
+  EXPECT_EQ(errno, EEXIST);
+  EXPECT_EQ(std::filesystem::file_size(to), 10u);
+  EXPECT_TRUE(dump(*file, from, {.directory = AT_FDCWD, .name = to, .path = to, .replaces = true}));
+  EXPECT_TRUE(load(to));
 }
 
 }  // namespace

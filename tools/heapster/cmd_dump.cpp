@@ -2,14 +2,19 @@
 //
 // heapster dump: a snapshot of a live process, taken from outside. Unless told where to, it goes
 // into the working directory under the name that a snapshot at exit would have, with the first
-// number that is free: a dump never replaces another one.
+// number that is free: a dump never replaces another one. The name is made of what the kernel says of the process; a
+// dead one's is called by its number alone.
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "reader/dump.h"
 #include "reader/load.h"
 #include "report/units.h"
+#include "run_names.h"
 #include "terminal.h"
 
 namespace heapster::tool {
@@ -18,11 +23,23 @@ namespace {
 
 constexpr int kMostDumps = 100000;
 
-reader::Result<std::string> free_name(const reader::Process& process) {
+std::string stem_of(const reader::Process& process) {
+  const uint32_t pid = reader::pid_of(process);
+  const bool lives = process.life == reader::Life::kRunning && process.ending.time == 0;
+  const std::string executable = lives ? executable_of(pid) : "";
+  return executable.empty() ? fmt::format("heapster.{}", pid)
+                            : fmt::format("heapster.{}.{}", report::printable(executable), pid);
+}
+
+reader::Result<std::string> dump_to_free_name(const reader::FileSource& segment, const std::string& path,
+                                              const std::string& stem) {
   for (int number = 1; number <= kMostDumps; ++number) {
-    std::string name = fmt::format("heapster.{}.{}.dump{}.heap", report::printable(reader::short_name(process)),
-                                   reader::pid_of(process), number);
-    if (access(name.c_str(), F_OK) != 0) return name;
+    const std::string name = fmt::format("{}.dump{}.heap", stem, number);
+    if (faccessat(AT_FDCWD, name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) continue;
+    const auto done =
+        reader::dump(segment, path, {.directory = AT_FDCWD, .name = name, .path = name, .replaces = false});
+    if (done) return name;
+    if (errno != EEXIST) return done.error();
   }
   return reader::Error{"no free name for the dump; -o names one"};
 }
@@ -39,12 +56,18 @@ Outcome cmd_dump(const Arguments& arguments) {
 
   const auto path = path_of(target);
   if (!path) return path.error();
-  const auto snapshot = reader::load(*path);
+  const auto file = reader::FileSource::open(*path);
+  if (!file) return file.error();
+  reader::Strangers strangers;
+  const auto snapshot = reader::load(*file, *path, strangers);
   if (!snapshot) return snapshot.error();
-  const auto name = output.empty() ? free_name(snapshot->process) : reader::Result<std::string>(output);
-  if (!name) return name.error();
-  if (const auto done = reader::dump(*path, *name); !done) return done.error();
-  return print(*name + "\n");
+  if (!output.empty()) {
+    const auto done =
+        reader::dump(*file, *path, {.directory = AT_FDCWD, .name = output, .path = output, .replaces = true});
+    return done ? print(output + "\n") : done.error();
+  }
+  const auto name = dump_to_free_name(*file, *path, stem_of(snapshot->process));
+  return name ? print(*name + "\n") : name.error();
 }
 
 }  // namespace heapster::tool

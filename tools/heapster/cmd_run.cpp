@@ -146,17 +146,20 @@ std::string variable_or(const char* name, const std::string& otherwise) {
   return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
-Places places_of(const Wishes& wishes, const std::string& program, const Child& child) {
+Places places_of(const Wishes& wishes, const std::string& program) {
   const std::string chosen = wishes.output.empty() ? variable_or("HEAPSTER_OUT", "") : wishes.output;
-  const bool plain = !chosen.empty() && chosen.find('%') == std::string::npos;
   char resolved[PATH_MAX];
-  const std::string path = realpath(program.c_str(), resolved) != nullptr ? resolved : program;
-  const std::string name = path.substr(path.rfind('/') + 1);
-  return {
-      .run_directory = wishes.run_directory.empty() ? reader::run_directory() : wishes.run_directory,
-      .pattern = chosen.empty() ? "heapster.%e.%p.heap" : chosen,
-      .descendants = plain ? chosen + ".d" : fmt::format("heapster.{}.{}.heap.d", name, child.pid),
-  };
+  return {.pattern = chosen.empty() ? "heapster.%e.%p.heap" : chosen,
+          .program = realpath(program.c_str(), resolved) != nullptr ? resolved : program};
+}
+
+// Nothing, and a line, where it is none that we would use; libheapster.so does not use it, either.
+std::optional<reader::HeldDirectory> open_run_directory(const Wishes& wishes) {
+  auto opened =
+      reader::HeldDirectory::make(wishes.run_directory.empty() ? reader::run_directory() : wishes.run_directory);
+  if (opened) return std::move(*opened);
+  say(opened.error().text);
+  return std::nullopt;
 }
 
 std::string report_text(const Collector& collected, const reader::Snapshot& snapshot, const Places& places,
@@ -177,7 +180,7 @@ std::string report_text(const Collector& collected, const reader::Snapshot& snap
   }
   if (places.keep()) lines.push_back("snapshot: " + last.path);
   if (places.keep() && collected.descendants() != 0) {
-    lines.push_back("of descendants: " + places.descendants + "/");
+    lines.push_back("of descendants: " + collected.descendants_path() + "/");
   }
   if (collected.still_running() != 0) {
     lines.push_back(fmt::format("still running: {} of its descendants (heapster list)", collected.still_running()));
@@ -292,12 +295,13 @@ Outcome cmd_run(const Arguments& arguments) {
   if (unseen) say(unseen_text(*unseen));
   const bool refused_preload = unseen && unseen->fate == reader::Fate::kRefused;
 
+  const Places places = places_of(wishes, *program);
+  Collector collector(places, open_run_directory(wishes));
   Supervisor supervisor;
   const auto child =
       supervisor.start(*program, *command, refused_preload ? Environment() : environment_of(wishes, *list));
   if (!child) return child.error();
-  const Places places = places_of(wishes, *program, *child);
-  Collector collector(*child, places);
+  collector.begin(*child);
   const Ended ended = supervisor.wait(*child, [&] { collector.drain(); });
   collector.finish();
   return tell(collector, reader::embedded_allocator(*program), places, wishes, ended,

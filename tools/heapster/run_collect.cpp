@@ -2,6 +2,7 @@
 
 #include "run_collect.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <glob.h>
 #include <sys/stat.h>
@@ -10,8 +11,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
+#include "reader/directory.h"
 #include "reader/dump.h"
+#include "reader/executable.h"
 #include "reader/load.h"
 #include "report/units.h"
 
@@ -19,35 +23,12 @@ namespace heapster::tool {
 
 namespace {
 
-// A glob that matches every name a pattern can become; its letters are not ours to expand, since
-// only the process knew its executable, time and image.
-std::string glob_of(const std::string& pattern) {
-  std::string glob;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '%' && i + 1 < pattern.size()) {
-      const char letter = pattern[++i];
-      glob += letter == '%' ? "%" : std::strchr("epthn", letter) != nullptr ? "*" : std::string("%") + letter;
-    } else {
-      if (std::strchr("*?[\\", pattern[i]) != nullptr) glob += '\\';
-      glob += pattern[i];
-    }
-  }
-  return glob;
-}
-
 // "a.heap" is also written as "a.NUMBER.heap", for a later image or another process.
-std::string numbered(const std::string& glob) {
-  const size_t base = glob.rfind('/') == std::string::npos ? 0 : glob.rfind('/') + 1;
-  const size_t dot = glob.rfind('.');
-  const size_t at = dot == std::string::npos || dot <= base ? glob.size() : dot;
-  return std::string(glob).insert(at, ".*");
-}
-
-std::vector<std::string> files_of(const std::string& pattern) {
+std::vector<std::string> files_of(const std::string& pattern, int64_t pid) {
   std::vector<std::string> paths;
   glob_t found{};
-  glob(glob_of(pattern).c_str(), 0, nullptr, &found);
-  glob(numbered(glob_of(pattern)).c_str(), GLOB_APPEND, nullptr, &found);
+  glob(glob_of(pattern, pid).c_str(), 0, nullptr, &found);
+  glob(numbered(glob_of(pattern, pid), "*").c_str(), GLOB_APPEND, nullptr, &found);
   for (size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
   globfree(&found);
   std::sort(paths.begin(), paths.end());
@@ -55,29 +36,61 @@ std::vector<std::string> files_of(const std::string& pattern) {
   return paths;
 }
 
-std::string base_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 int64_t value_of(reader::Number number) { return number.value().value_or(0); }
 
-// Between file systems a rename is a copy.
-bool move_file(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) == 0) return true;
-  return errno == EXDEV && reader::dump(from, to) && unlink(from.c_str()) == 0;
-}
+bool is_wanted(const std::string& name) { return reader::is_segment(name) || reader::is_snapshot(name); }
 
 }  // namespace
 
-bool Collector::is_child(const reader::Process& process) const {
-  return process.identity.pid == static_cast<uint32_t>(child_.pid) &&
-         process.identity.start_ticks == child_.start_ticks;
+Collector::Collector(Places places, std::optional<reader::HeldDirectory> run_directory)
+    : places_(std::move(places)), run_(std::move(run_directory)) {
+  arrivals(is_wanted);
 }
 
-bool Collector::is_ours(const reader::Process& process) const {
-  return is_child(process) || (process.identity.root_pid == static_cast<uint32_t>(child_.pid) &&
-                               process.identity.root_ticks == child_.start_ticks);
+void Collector::begin(Child child) {
+  child_ = child;
+  facts_ = {executable_of(child.pid), child.pid, time(nullptr), 0};
+  if (facts_.executable.empty()) facts_.executable = base_of(reader::loader_of(places_.program).binary);
+  if (!places_.keep()) return;
+  output_ = std::make_unique<Shelf>(directory_of(expand(places_.pattern, facts_)));
+  const bool plain = places_.pattern.find('%') == std::string::npos;
+  descendants_path_ =
+      plain ? places_.pattern + ".d" : fmt::format("heapster.{}.{}.heap.d", base_of(places_.program), child.pid);
 }
 
-void Collector::drain() { take_left_snapshots(); }
+bool Collector::is_child(const Identity& identity) const {
+  return identity.pid == static_cast<uint32_t>(child_.pid) && identity.start_ticks == child_.start_ticks;
+}
+
+bool Collector::is_ours(const Identity& identity) const {
+  return is_child(identity) ||
+         (identity.root_pid == static_cast<uint32_t>(child_.pid) && identity.root_ticks == child_.start_ticks);
+}
+
+// What came into the run directory since it was last looked at.
+std::vector<std::string> Collector::arrivals(bool (*wanted)(const std::string&)) {
+  std::vector<std::string> names;
+  if (!run_) return names;
+  for (const auto& [name, inode] : run_->entries(wanted)) {
+    const auto [known, added] = known_.try_emplace(name, inode);
+    if (added || known->second != inode) names.push_back(name);
+    known->second = inode;
+  }
+  return names;
+}
+
+// Whether nothing came or went since the last look.
+bool Collector::is_quiet() {
+  struct stat status {};
+  if (!run_ || fstat(run_->descriptor(), &status) != 0) return false;
+  const timespec before = std::exchange(changed_, status.st_mtim);
+  return before.tv_sec == changed_.tv_sec && before.tv_nsec == changed_.tv_nsec;
+}
+
+void Collector::drain() {
+  if (const std::string name = executable_of(child_.pid); !name.empty()) facts_.executable = name;
+  if (!is_quiet()) take_left_snapshots();
+}
 
 void Collector::finish() {
   take_ended_segments();
@@ -90,50 +103,91 @@ void Collector::finish() {
 
 // Killed processes leave their segments; so do all where no snapshot was wanted at exit.
 void Collector::take_ended_segments() {
-  const auto listing = reader::list(places_.run_directory);
-  if (!listing) return troubles_.push_back(listing.error().text);
-  for (reader::Found found : listing->found) {
-    const reader::Process& process = found.snapshot.process;
-    if (!is_ours(process)) continue;
-    if (process.life == reader::Life::kRunning) {
+  reader::Strangers strangers;
+  for (const std::string& name : arrivals(reader::is_segment)) {
+    const std::string path = run_->path_of(name);
+    const auto file = reader::FileSource::open_at(run_->descriptor(), name, path);
+    const auto identity = file ? reader::read_identity(*file) : std::nullopt;
+    if (!identity || !is_ours(*identity)) continue;
+    auto snapshot = reader::load(*file, path, strangers);
+    if (!snapshot) {
+      complain(snapshot.error().text);
+    } else if (snapshot->process.life == reader::Life::kRunning) {
       ++still_running_;
-      continue;
+    } else {
+      take_segment(name, *file, {path, std::move(*snapshot)});
     }
-    settle(found);
-    take(found);
   }
 }
 
-// Gives a segment's contents the name that its process would have given them.
-void Collector::settle(reader::Found& found) {
-  const std::string to = found.snapshot.process.snapshot_path;
+// A segment is removed when what it holds is safe elsewhere, or nobody wants it.
+void Collector::take_segment(const std::string& name, const reader::FileSource& file, reader::Found found) {
+  const bool own = is_child(found.snapshot.process.identity);
   if (!places_.keep()) {
-    unlink(found.path.c_str());
-  } else if (!to.empty()) {
-    if (const auto done = reader::dump(found.path, to); !done) {
-      troubles_.push_back(fmt::format("{} (kept: {})", done.error().text, found.path));
-      return;
+    run_->remove(name);
+  } else if (own) {
+    if (const auto written = write_own(file, found)) {
+      run_->remove(name);
+      found.path = *written;
+    } else {
+      complain(fmt::format("{} (kept: {})", written.error().text, found.path));
     }
-    unlink(found.path.c_str());
-    found.path = to;
+  } else if (const auto written = write_descendants(name, file, found.path)) {
+    run_->remove(name);
+  } else {
+    complain(fmt::format("{} (kept: {})", written.error().text, found.path));
   }
+  take(found);
+}
+
+// The name that the program would have given it.
+reader::Result<std::string> Collector::write_own(const reader::FileSource& file, const reader::Found& found) const {
+  Facts facts = facts_;
+  facts.image = found.snapshot.process.identity.image;
+  const std::string path = expand(places_.pattern, facts);
+  const bool same = directory_of(path) == output_->path();
+  const Shelf other(same ? "." : directory_of(path));
+  const Shelf& shelf = same ? *output_ : other;
+  if (!shelf.is_open()) return reader::Error{shelf.fault()};
+  std::string name = base_of(path);
+  if (facts.image != 0 && shelf.has(name)) name = numbered(name, std::to_string(facts.image));
+  std::string whole = shelf.path_of(name);
+  const auto done =
+      reader::dump(file, found.path, {.directory = shelf.descriptor(), .name = name, .path = whole, .replaces = true});
+  if (!done) return done.error();
+  return whole;
+}
+
+// Nobody but its segment knows what it ran.
+reader::Result<reader::Done> Collector::write_descendants(const std::string& name, const reader::FileSource& file,
+                                                          const std::string& path) {
+  const Shelf& shelf = descendants_shelf();
+  if (!shelf.is_open()) return reader::Error{shelf.fault()};
+  return shelf.take_copy(file, path, fmt::format("heapster.{}.heap", reader::parse_segment_name(name)->pid));
 }
 
 void Collector::take_left_snapshots() {
-  const auto listing = reader::list_snapshots(places_.run_directory);
-  if (!listing) return;
-  for (const reader::Found& found : listing->found) {
-    if (!is_ours(found.snapshot.process)) continue;
-    take(found);
-    if (!is_child(found.snapshot.process)) move_to_descendants(found);
+  for (const std::string& name : arrivals(reader::is_snapshot)) {
+    const auto file = reader::FileSource::open_at(run_->descriptor(), name, run_->path_of(name));
+    const auto identity = file ? reader::read_identity(*file) : std::nullopt;
+    if (identity && is_ours(*identity)) take_left_snapshot(name, *file);
   }
+}
+
+void Collector::take_left_snapshot(const std::string& name, const reader::FileSource& file) {
+  const std::string path = run_->path_of(name);
+  auto snapshot = reader::load(file);
+  if (!snapshot) return complain(path + ": " + snapshot.error().text);
+  const bool own = is_child(snapshot->process.identity);
+  take({path, std::move(*snapshot)});
+  if (!own) move_to_descendants(name, file, path);
 }
 
 // A snapshot that was taken on the signal says that its process was running: it is not the end.
 void Collector::take_written_snapshots() {
-  for (const std::string& path : files_of(places_.pattern)) {
+  for (const std::string& path : files_of(places_.pattern, child_.pid)) {
     const auto snapshot = reader::load(path);
-    if (!snapshot || !is_ours(snapshot->process) || snapshot->process.life == reader::Life::kRunning) continue;
+    if (!snapshot || !is_ours(snapshot->process.identity)) continue;
     const bool known = std::any_of(images_.begin(), images_.end(), [&](const reader::Found& image) {
       return reader::same_process(image.snapshot.process, snapshot->process);
     });
@@ -142,23 +196,39 @@ void Collector::take_written_snapshots() {
 }
 
 void Collector::take(const reader::Found& found) {
-  if (is_child(found.snapshot.process)) {
+  if (found.snapshot.process.life == reader::Life::kRunning) return;
+  if (is_child(found.snapshot.process.identity)) {
     images_.push_back(found);
   } else {
     count(found.snapshot);
   }
 }
 
-void Collector::move_to_descendants(const reader::Found& found) {
+void Collector::move_to_descendants(const std::string& name, const reader::FileSource& file, const std::string& path) {
   if (!places_.keep()) {
-    unlink(found.path.c_str());
+    run_->remove(name);
     return;
   }
-  mkdir(places_.descendants.c_str(), 0777);
-  if (!move_file(found.path, places_.descendants + "/" + base_of(found.path))) {
-    troubles_.push_back(
-        fmt::format("{}: cannot be moved to {}: {}", found.path, places_.descendants, std::strerror(errno)));
+  const Shelf& shelf = descendants_shelf();
+  if (!shelf.is_open()) return complain(fmt::format("{}; kept in {}", shelf.fault(), run_->path()));
+  if (shelf.take_over(run_->descriptor(), name)) return;
+  const auto done = shelf.take_copy(file, path, name);
+  if (!done) return complain(fmt::format("{} (kept: {})", done.error().text, path));
+  run_->remove(name);
+}
+
+const Shelf& Collector::descendants_shelf() {
+  if (!descendants_shelf_) {
+    const bool beside = directory_of(descendants_path_) == output_->path();
+    const Shelf other(beside ? "." : directory_of(descendants_path_));
+    descendants_shelf_ = std::make_unique<Shelf>(beside ? *output_ : other, base_of(descendants_path_));
   }
+  return *descendants_shelf_;
+}
+
+// Once each.
+void Collector::complain(const std::string& trouble) {
+  if (std::find(troubles_.begin(), troubles_.end(), trouble) == troubles_.end()) troubles_.push_back(trouble);
 }
 
 void Collector::count(const reader::Snapshot& snapshot) {

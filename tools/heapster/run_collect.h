@@ -6,21 +6,29 @@
 
 #pragma once
 
+#include <sys/stat.h>
+
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "layout/segment.h"
 #include "reader/find.h"
+#include "reader/held_directory.h"
 #include "report/report.h"
 #include "run_child.h"
+#include "run_names.h"
+#include "run_places.h"
 
 namespace heapster::tool {
 
 struct Places {
-  std::string run_directory;
-  std::string pattern;      // HEAPSTER_OUT in force, for the program itself
-  std::string descendants;  // the directory that descendants' snapshots move to
+  std::string pattern;  // HEAPSTER_OUT in force, for the program itself
+  std::string program;  // its path
 
-  bool keep() const { return pattern != "none"; }
+  bool keep() const { return pattern != "none" && pattern != "/dev/null"; }
 };
 
 // The descendants that ran one executable, together.
@@ -35,7 +43,10 @@ struct Family {
 
 class Collector {
  public:
-  Collector(Child child, Places places) : child_(child), places_(std::move(places)) {}
+  // Before the program's start: what lies in the run directory now is others'. Without one, what the program itself
+  // writes is all that there is.
+  Collector(Places places, std::optional<reader::HeldDirectory> run_directory);
+  void begin(Child child);
 
   // Takes over what has ended so far; called while the program runs, so that the run directory,
   // which is memory, does not fill.
@@ -48,22 +59,38 @@ class Collector {
   const std::vector<Family>& families() const { return families_; }
   int64_t descendants() const { return descendants_; }
   int64_t still_running() const { return still_running_; }
+  const std::string& descendants_path() const { return descendants_path_; }
   // Lines about what went wrong.
   const std::vector<std::string>& troubles() const { return troubles_; }
 
  private:
-  bool is_child(const reader::Process& process) const;
-  bool is_ours(const reader::Process& process) const;
+  bool is_child(const Identity& identity) const;
+  bool is_ours(const Identity& identity) const;
+  std::vector<std::string> arrivals(bool (*wanted)(const std::string&));
+  bool is_quiet();
   void take_ended_segments();
   void take_left_snapshots();
   void take_written_snapshots();
+  void take_segment(const std::string& name, const reader::FileSource& file, reader::Found found);
+  void take_left_snapshot(const std::string& name, const reader::FileSource& file);
+  reader::Result<std::string> write_own(const reader::FileSource& file, const reader::Found& found) const;
+  reader::Result<reader::Done> write_descendants(const std::string& name, const reader::FileSource& file,
+                                                 const std::string& path);
+  void move_to_descendants(const std::string& name, const reader::FileSource& file, const std::string& path);
+  const Shelf& descendants_shelf();
   void take(const reader::Found& found);
-  void settle(reader::Found& found);
-  void move_to_descendants(const reader::Found& found);
   void count(const reader::Snapshot& snapshot);
+  void complain(const std::string& trouble);
 
   Child child_;
   Places places_;
+  Facts facts_;
+  std::optional<reader::HeldDirectory> run_;
+  std::map<std::string, uint64_t> known_;  // what was looked at in the run directory: its inode
+  timespec changed_{};                     // when the run directory was, at the last look
+  std::unique_ptr<Shelf> output_;          // where the program's own snapshot goes
+  std::unique_ptr<Shelf> descendants_shelf_;
+  std::string descendants_path_;
   std::vector<reader::Found> images_;
   std::vector<Family> families_;
   std::vector<std::string> troubles_;
