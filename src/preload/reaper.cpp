@@ -2,7 +2,6 @@
 
 #include "preload/reaper.h"
 
-#include "layout/segment.h"
 #include "preload/clock.h"
 #include "preload/directory.h"
 #include "preload/kernel.h"
@@ -14,11 +13,15 @@ namespace heapster::preload {
 
 namespace {
 
-// Bounds for what dead processes leave behind: this many files, and as old as that. Beyond the most, age is no excuse.
 constexpr uint64_t kDeadFiles = 1024;
 constexpr uint64_t kMostFiles = 4096;
+constexpr uint64_t kDeadBytes = 64 << 20;
 constexpr uint64_t kDeadSeconds = 24 * 3600;
-constexpr uint64_t kYoungSeconds = 60;  // never reaped, somebody may be about to collect it
+constexpr uint64_t kYoungSeconds = 60;
+constexpr uint64_t kCollectSeconds = 2;  // heapster-run comes twice a second
+
+uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 bool is_dead_segment(const char* name, uint64_t pid_namespace) {
   SegmentOwner owner{};
@@ -33,6 +36,10 @@ bool is_temporary(const char* name) { return starts_with(name, ".heapster."); }
 bool is_snapshot(const char* name) {
   const size_t size = strlen(name);
   return (size > 5 && equal(name + size - 5, ".heap")) || is_temporary(name);
+}
+
+bool is_left(const char* name, uint64_t pid_namespace) {
+  return is_snapshot(name) || is_dead_segment(name, pid_namespace);
 }
 
 // Writing through a mapping leaves a tmpfs file's time of change at its creation, so a segment's age
@@ -50,28 +57,85 @@ bool seen_before(int directory, const char* name, const struct stat& status) {
   return false;
 }
 
-uint64_t age_in_seconds(int directory, const char* name) {
+struct Left {
+  uint64_t bytes;
+  uint64_t seconds;  // how old it is
+
+  // Ages by powers of two.
+  static constexpr size_t kClasses = 32;
+  size_t age_class() const { return least(64 - static_cast<uint64_t>(__builtin_clzll(seconds | 1)), kClasses - 1); }
+};
+
+Left look_at(int directory, const char* name) {
   struct stat status {};
   if (kernel::call(__NR_newfstatat, directory, kernel::as_long(name), kernel::as_long(&status), AT_SYMLINK_NOFOLLOW)) {
-    return 0;
+    return {};
   }
-  if (!is_snapshot(name) && !seen_before(directory, name, status)) return 0;
+  Left left{.bytes = static_cast<uint64_t>(status.st_blocks) * 512, .seconds = 0};
+  if (!is_snapshot(name) && !seen_before(directory, name, status)) return left;
   const auto now = epoch_time() / 1'000'000'000;
   const auto changed = static_cast<uint64_t>(status.st_mtim.tv_sec);
-  return now > changed ? now - changed : 0;
+  if (now > changed) left.seconds = now - changed;
+  return left;
+}
+
+// The first class of age for which there is no room, with what is younger.
+size_t first_to_go(int directory, uint64_t pid_namespace, uint64_t most_bytes) {
+  uint64_t bytes_of[Left::kClasses] = {};
+  uint64_t files_of[Left::kClasses] = {};
+  each_entry(directory, [&](const char* name) {
+    if (!is_left(name, pid_namespace)) return;
+    const Left left = look_at(directory, name);
+    bytes_of[left.age_class()] += left.bytes;
+    ++files_of[left.age_class()];
+  });
+  uint64_t bytes = 0;
+  uint64_t files = 0;
+  for (size_t i = 0; i < Left::kClasses; ++i) {
+    bytes += bytes_of[i];
+    files += files_of[i];
+    if (bytes > most_bytes || files > kDeadFiles) return i;
+  }
+  return Left::kClasses;
+}
+
+// One start in so many looks at what lies there, and who is younger than this is left alone.
+struct Pace {
+  uint64_t starts;
+  uint64_t young;
+};
+
+Pace pace_of(const FileSystem& system, uint64_t entries) {
+  if (system.lacks(32)) return {.starts = 1, .young = 0};
+  if (system.lacks(8)) return {.starts = 4, .young = kCollectSeconds};
+  if (system.lacks(4)) return {.starts = 16, .young = kCollectSeconds};
+  if (entries > kMostFiles) return {.starts = 64, .young = kCollectSeconds};
+  return {.starts = most(64, entries / 4), .young = kYoungSeconds};  // so that on average a look costs the same
+}
+
+uint64_t most_bytes_in(const FileSystem& system) {
+  if (system.blocks <= 0) return kDeadBytes;
+  const auto block = static_cast<uint64_t>(system.block_bytes);
+  const uint64_t share = least(static_cast<uint64_t>(system.blocks) / 8, static_cast<uint64_t>(system.free) / 2);
+  return least(kDeadBytes, share * block);
 }
 
 }  // namespace
 
-void reap_dead(int directory, uint64_t pid_namespace) {
-  uint64_t files = 0;
-  each_entry(directory, [&](const char*) { ++files; });
-  const uint64_t limit = files > kDeadFiles ? kYoungSeconds : kDeadSeconds;
+void tidy(int directory, const Identity& identity) {
+  const uint64_t entries = entries_in(directory);
+  if (entries == 0) return;
+  const FileSystem system = file_system_of(directory);
+  const Pace pace = pace_of(system, entries);
+  // Process numbers alone may come in steps that never meet.
+  if ((identity.pid + identity.start_ticks) % pace.starts != 0) return;
+  const size_t going = first_to_go(directory, identity.pid_namespace, most_bytes_in(system));
   each_entry(directory, [&](const char* name) {
-    if (!is_snapshot(name) && !is_dead_segment(name, pid_namespace)) return;
-    const bool may_stay = files <= kMostFiles || is_temporary(name);
-    if (may_stay && age_in_seconds(directory, name) <= limit) return;
-    if (kernel::unlink_at(directory, name) == 0) --files;
+    if (!is_left(name, identity.pid_namespace)) return;
+    const Left left = look_at(directory, name);
+    const uint64_t young = is_temporary(name) ? most(pace.young, kCollectSeconds) : pace.young;
+    const bool goes = left.seconds >= kDeadSeconds || (left.age_class() >= going && left.seconds >= young);
+    if (goes) kernel::unlink_at(directory, name);
   });
 }
 

@@ -26,14 +26,11 @@ constexpr int kMaxAncestors = 32;
 // the descriptor that it was made with; not even its owner can open it for writing, by a careless `>` or `truncate`.
 constexpr unsigned kReadable = 0400;
 
-struct Statfs {  // the kernel's struct statfs begins so
-  long type;
-  long rest[31];
-};
-
-// Whether anybody else who is measured lives. Each ancestor costs the reading of a file in /proc, and there may be
-// many; asking whether a process exists costs next to nothing.
+// Whether anybody else who is measured may live. Each ancestor costs the reading of a file in /proc, and there may be
+// many; asking whether a process exists costs next to nothing, where there are few to ask for.
 bool others_are_measured(int directory, const Identity& identity) {
+  constexpr uint64_t kFew = 32;
+  if (entries_in(directory) > kFew) return true;
   bool any = false;
   each_entry(directory, [&](const char* name) {
     SegmentOwner other{};
@@ -51,10 +48,7 @@ void keep_unsaved(int directory, const char* name, uint32_t image) {
   raise(Note::k_snapshot_failed);
 }
 
-bool on_tmpfs(int directory) {
-  Statfs status{};
-  return kernel::call(__NR_fstatfs, directory, kernel::as_long(&status)) == 0 && status.type == kTmpfsMagic;
-}
+bool on_tmpfs(int directory) { return file_system_of(directory).type == kTmpfsMagic; }
 
 }  // namespace
 
@@ -71,11 +65,7 @@ int open_run_directory() {
   return -1;
 }
 
-bool has_segments(int directory) {
-  constexpr int64_t kEmpty = 2 * 20;  // bytes that a tmpfs says for "." and ".."
-  struct stat status {};
-  return kernel::call(__NR_fstat, directory, kernel::as_long(&status)) != 0 || status.st_size > kEmpty;
-}
+bool has_segments(int directory) { return entries_in(directory) != 0; }
 
 bool create_segment_file(int directory, const Identity& identity) {
   const size_t bytes = config.stacks != 0 ? kStacksEnd : SegmentMemory::kFileBytes;

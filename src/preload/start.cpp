@@ -24,7 +24,6 @@ namespace {
 
 constexpr size_t kLongestCommand = 1024;
 constexpr size_t kLongestText = 320;
-constexpr uint32_t kStartsPerReaping = 64;
 
 constinit const char* executable = "";
 
@@ -138,14 +137,11 @@ bool build_segment(const Origin& origin) {
     choose_snapshot_paths(identity, executable, descent.is_root);
     add_whole_text(Text::k_snapshot, snapshot_path());
     if (snapshot_path()[0] == '\0') add_whole_text(Text::k_dump, dump_path());
+    if (directory >= 0) tidy(directory, identity);
     placed = place_segment(directory, identity);
     if (placed) fill(segment.header(), identity, origin);
   }
-  if (directory >= 0) {
-    // Process numbers alone may come in steps that never meet.
-    if ((identity.pid + identity.start_ticks) % kStartsPerReaping == 0) reap_dead(directory, identity.pid_namespace);
-    kernel::close(directory);
-  }
+  if (directory >= 0) kernel::close(directory);
   return placed;
 }
 

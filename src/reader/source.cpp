@@ -65,6 +65,7 @@ Result<FileSource> FileSource::look_at(FileSource file, const std::string& path)
   file.size_ = static_cast<uint64_t>(status.st_size);
   file.device_ = status.st_dev;
   file.inode_ = status.st_ino;
+  file.user_ = status.st_uid;
   return file;
 }
 
@@ -72,7 +73,8 @@ FileSource::FileSource(FileSource&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       size_(other.size_),
       device_(other.device_),
-      inode_(other.inode_) {}
+      inode_(other.inode_),
+      user_(other.user_) {}
 
 FileSource::~FileSource() {
   if (descriptor_ >= 0) close(descriptor_);

@@ -42,6 +42,8 @@ class FileSource final : public Source {
   // What /proc/PID/maps calls the file.
   uint64_t device() const { return device_; }
   uint64_t inode() const { return inode_; }
+  // Whose file it is.
+  uint32_t user() const { return user_; }
 
  private:
   FileSource() = default;
@@ -51,6 +53,7 @@ class FileSource final : public Source {
   uint64_t size_ = 0;
   uint64_t device_ = 0;
   uint64_t inode_ = 0;
+  uint32_t user_ = 0;
 };
 
 class MemorySource final : public Source {

@@ -245,12 +245,36 @@ TEST(Lack, OfSpaceOnTheTmpfsHarmsNothing) {
   EXPECT_GE(allocated_in_bucket_of(*snapshot, 24), 40 * 100);
 }
 
+TEST(Lack, OfARunDirectoryThatTakesFiles) {
+  Sandbox sandbox;
+  const std::string program = "LD_PRELOAD=" + preload_path() + " HEAPSTER_OUT=refused.heap " + kSubject + " return";
+  const Ended ended = sandbox.run({"unshare", geteuid() == 0 ? "-m" : "-rm", "/bin/sh", "-c",
+                                   "mount -t tmpfs -o ro,mode=0700 none " + sandbox.run_directory() + " && " + program},
+                                  {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
+  ASSERT_EQ(ended.exit_code, 7) << ended.err;
+  const auto snapshot = reader::load(sandbox.path("refused.heap"));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_TRUE(has_note(*snapshot, "segment_refused"));
+  EXPECT_GE(allocated_in_bucket_of(*snapshot, 100), 1000);
+}
+
+// A snapshot takes two descriptors, its directory's and its own.
+TEST(Lack, OfDescriptorsHarmsNothing) {
+  Sandbox sandbox;
+  const std::string program = "LD_PRELOAD=" + preload_path() + " HEAPSTER_OUT=few.heap " + kSubject + " return";
+  for (const auto& [limit, written] : {std::pair{4, false}, std::pair{5, true}}) {
+    const Ended ended = sandbox.run({"/bin/sh", "-c", "ulimit -n " + std::to_string(limit) + "; " + program},
+                                    {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}});
+    EXPECT_EQ(ended.exit_code, 7) << ended.err;
+    EXPECT_EQ(std::filesystem::exists(sandbox.path("few.heap")), written) << limit;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, Lacking,
                          testing::Values(Lack{"no_run_directory", "/nowhere/at/all", ""},
                                          Lack{"no_run_directory", "/proc/self", ""},
                                          Lack{"not_on_tmpfs", "/var/tmp/heapster-test-disk", ""},
-                                         Lack{"file_size_limit", nullptr, "ulimit -f 2000;"},
-                                         Lack{"segment_refused", nullptr, "ulimit -n 4;"}),
+                                         Lack{"file_size_limit", nullptr, "ulimit -f 2000;"}),
                          [](const auto& test) { return std::string(test.param.note) + std::to_string(test.index); });
 
 }  // namespace

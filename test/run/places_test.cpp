@@ -156,7 +156,7 @@ TEST_P(Refused, ByReadersAndWriters) {
   if (testing::Test::IsSkipped()) return;
   expect_refused(path);
   for (const std::string& at : {path, path + ".there"})
-    if (fs::is_directory(at)) EXPECT_TRUE(names_in(at).empty()) << at;
+    EXPECT_TRUE(!fs::is_directory(at) || names_in(at).empty()) << at;
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Refused,
@@ -209,6 +209,20 @@ TEST(Descendants, DoNotGoIntoAnothersDirectory) {
   EXPECT_EQ(ended.exit_code, 0);
   EXPECT_THAT(ended.err, HasSubstr("out.heap.d: belongs to another user"));
   EXPECT_TRUE(names_in(sandbox.path("out.heap.d")).empty());
+}
+
+// Where others may write, they may plant a snapshot that claims to be the program's.
+TEST(Planted, SnapshotOfAnotherUserIsNotTheProgramsReport) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
+  const Sandbox sandbox;
+  // It copies its own segment over, as somebody else's next image.
+  const std::string script =
+      "cp \"$HEAPSTER_RUN_DIR\"/*-$$-* heapster.forged.$$.1.heap; chown 65534 heapster.forged.$$.1.heap; "
+      "printf '\\2' | dd of=heapster.forged.$$.1.heap bs=1 seek=20 conv=notrunc status=none; exit 5";
+  const Ended ended = heapster_run(sandbox, {"/bin/sh", "-c", script});
+  EXPECT_EQ(ended.exit_code, 5);
+  EXPECT_THAT(ended.err, HasSubstr("is user 65534's; not taken for the program's"));
+  EXPECT_THAT(ended.err, testing::ContainsRegex("snapshot: heapster.dash"));
 }
 
 // The directory that the program worked in at its start is moved away, and a link put in its place.

@@ -5,7 +5,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <ctime>
 #include <filesystem>
@@ -60,7 +62,7 @@ TEST_F(Reaper, HoldsTheBoundWhileProcessesAreKilled) {
   Background alive(sandbox_, {program_path("subject"), "stay"}, sandbox_.measured());
   ASSERT_EQ(alive.line(), "ready");
   const std::string live = fs::directory_iterator(sandbox_.run_directory())->path();
-  for (uint32_t i = 0; i < kBound; ++i) leave(dead_name(i), 0);
+  for (uint32_t i = 0; i < kBound; ++i) leave(dead_name(i), 10);
   ASSERT_GT(entries(), kBound);
   size_t most = 0;
   for (size_t i = 0; i < 200; ++i) {
@@ -85,6 +87,39 @@ TEST_F(Reaper, TakesTheOldWhereThereAreMany) {
   EXPECT_FALSE(fs::exists(left));
   EXPECT_TRUE(fs::exists(young)) << "somebody may be about to collect it";
   EXPECT_TRUE(fs::exists(foreign)) << "whether it lives cannot be seen from here";
+}
+
+// A start reads the directory where there is little in it, or its turn has come; the kernel tells how much there is.
+TEST_F(Reaper, LeavesAFullDirectoryUnread) {
+  for (uint32_t i = 0; i < 1000; ++i) leave(dead_name(i), 10);
+  const int events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  ASSERT_GE(inotify_add_watch(events, sandbox_.run_directory().c_str(), IN_ACCESS | IN_ONLYDIR), 0);
+  constexpr int kStarts = 30;
+  int readings = 0;
+  for (int i = 0; i < kStarts; ++i) {
+    EXPECT_EQ(sandbox_.run_measured({program_path("subject"), "return"}).exit_code, 7);
+    char told[4096];
+    readings += read(events, told, sizeof told) > 0;
+  }
+  close(events);
+  EXPECT_LE(readings, kStarts / 3) << "one start in 250 has its turn";
+  EXPECT_GE(entries(), 1000u);
+}
+
+// 80 MiB is more than is left lying, whatever the number of files; the oldest go, and what is young stays.
+TEST_F(Reaper, HoldsABoundOfBytes) {
+  const std::string old = leave("heapster.old.1.heap", 5000);
+  const std::string young = leave("heapster.young.1.heap", 10);
+  for (const std::string& path : {old, young}) {
+    const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    ASSERT_EQ(posix_fallocate(file, 0, 40 << 20), 0);
+    const time_t now = time(nullptr);
+    const timespec times[] = {{0, UTIME_OMIT}, {now - (path == old ? 5000 : 10), 0}};
+    ASSERT_EQ(futimens(file, times), 0);
+    close(file);
+  }
+  EXPECT_TRUE(comes_to_hold([&] { return !fs::exists(old); }));
+  EXPECT_TRUE(fs::exists(young));
 }
 
 TEST_F(Reaper, LeavesAFewForADay) {

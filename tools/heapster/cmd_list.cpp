@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "reader/find.h"
+#include "reader/leftovers.h"
 #include "reader/proc.h"
 #include "report/figures.h"
 #include "report/json.h"
@@ -52,7 +53,15 @@ std::string list_text(const reader::Listing& listing, const std::string& directo
   return render_table(table, look_of(STDOUT_FILENO));
 }
 
-std::string list_json(const reader::Listing& listing) {
+// Nothing where nothing is left.
+std::string leftovers_text(const std::vector<reader::Leftover>& left, const std::string& directory) {
+  if (left.empty()) return "";
+  return fmt::format("left in {} by dead processes: {}, {} (heapster clean tells which)\n", one_line(directory),
+                     left.size() == 1 ? "1 file" : report::count_text(static_cast<int64_t>(left.size())) + " files",
+                     report::bytes_text(static_cast<int64_t>(reader::bytes_of(left))));
+}
+
+std::string list_json(const reader::Listing& listing, const std::vector<reader::Leftover>& left) {
   report::Json processes = report::Json::array();
   for (const Found& found : listing.found) {
     report::Json entry{
@@ -62,7 +71,10 @@ std::string list_json(const reader::Listing& listing) {
       entry["stats"][std::string(figure.name)] = report::to_json(figure.value);
     processes.push_back(entry);
   }
-  return report::json_text({{"schema", "heapster-list/1"}, {"processes", processes}, {"unreadable", listing.refused}});
+  return report::json_text({{"schema", "heapster-list/1"},
+                            {"processes", processes},
+                            {"unreadable", listing.refused},
+                            {"left", {{"files", left.size()}, {"bytes", reader::bytes_of(left)}}}});
 }
 
 }  // namespace
@@ -77,9 +89,11 @@ Outcome cmd_list(const Arguments& arguments) {
   const std::string directory = reader::run_directory();
   const auto listing = reader::list_everywhere(directory);
   if (!listing) return listing.error();
-  if (json) return print(list_json(*listing));
+  const auto run = reader::HeldDirectory::open(directory);
+  const auto left = run ? reader::leftovers_in(*run) : std::vector<reader::Leftover>();
+  if (json) return print(list_json(*listing, left));
   for (const std::string& refused : listing->refused) fmt::print(stderr, "heapster: {}\n", one_line(refused));
-  return print(list_text(*listing, directory));
+  return print(list_text(*listing, directory) + leftovers_text(left, directory));
 }
 
 }  // namespace heapster::tool

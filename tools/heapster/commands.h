@@ -26,6 +26,7 @@ inline constexpr int kFault = 2;
 Outcome cmd_show(const Arguments& arguments);
 Outcome cmd_stacks(const Arguments& arguments);
 Outcome cmd_list(const Arguments& arguments);
+Outcome cmd_clean(const Arguments& arguments);
 Outcome cmd_dump(const Arguments& arguments);
 Outcome cmd_diff(const Arguments& arguments);
 Outcome cmd_check(const Arguments& arguments);
@@ -43,6 +44,7 @@ inline constexpr std::array kCommands{
     Command{"show", "the report on a process or a snapshot", cmd_show},
     Command{"stacks", "who holds the memory: sampled stacks by what was allocated there", cmd_stacks},
     Command{"list", "the processes that have a segment, live and dead", cmd_list},
+    Command{"clean", "what dead processes left in the run directory, and its removal", cmd_clean},
     Command{"dump", "a snapshot of a live process, without touching it", cmd_dump},
     Command{"diff", "what changed between two snapshots", cmd_diff},
     Command{"check", "whether a snapshot keeps its budgets", cmd_check},

@@ -49,8 +49,9 @@ Collector::Collector(Places places, std::optional<reader::HeldDirectory> run_dir
 
 void Collector::begin(Child child) {
   child_ = child;
-  facts_ = {executable_of(child.pid), child.pid, time(nullptr), 0};
-  if (facts_.executable.empty()) facts_.executable = base_of(reader::loader_of(places_.program).binary);
+  facts_ = {base_of(reader::loader_of(places_.program).binary), child.pid, time(nullptr), 0};
+  users_.insert(geteuid());
+  look_at_child();
   if (!places_.keep()) return;
   output_ = std::make_unique<Shelf>(directory_of(expand(places_.pattern, facts_)));
   const bool plain = places_.pattern.find('%') == std::string::npos;
@@ -87,8 +88,14 @@ bool Collector::is_quiet() {
   return before.tv_sec == changed_.tv_sec && before.tv_nsec == changed_.tv_nsec;
 }
 
-void Collector::drain() {
+// What only a living process tells.
+void Collector::look_at_child() {
   if (const std::string name = executable_of(child_.pid); !name.empty()) facts_.executable = name;
+  if (const auto user = user_of(child_.pid)) users_.insert(*user);
+}
+
+void Collector::drain() {
+  look_at_child();
   if (!is_quiet()) take_left_snapshots();
 }
 
@@ -183,11 +190,21 @@ void Collector::take_left_snapshot(const std::string& name, const reader::FileSo
   if (!own) move_to_descendants(name, file, path);
 }
 
-// A snapshot that was taken on the signal says that its process was running: it is not the end.
+// They may lie where others write, too, and anybody can claim to be the program.
 void Collector::take_written_snapshots() {
   for (const std::string& path : files_of(places_.pattern, child_.pid)) {
-    const auto snapshot = reader::load(path);
-    if (!snapshot || !is_ours(snapshot->process.identity)) continue;
+    const auto file = reader::FileSource::open(path);
+    const auto identity = file ? reader::read_identity(*file) : std::nullopt;
+    if (!identity || !is_ours(*identity)) continue;
+    if (!users_.contains(file->user())) {
+      complain(fmt::format("{}: is user {}'s; not taken for the program's", path, file->user()));
+      continue;
+    }
+    const auto snapshot = reader::load(*file);
+    if (!snapshot) {
+      complain(path + ": " + snapshot.error().text);
+      continue;
+    }
     const bool known = std::any_of(images_.begin(), images_.end(), [&](const reader::Found& image) {
       return reader::same_process(image.snapshot.process, snapshot->process);
     });
@@ -195,6 +212,7 @@ void Collector::take_written_snapshots() {
   }
 }
 
+// A snapshot that was taken on the signal says that its process was running: it is not the end.
 void Collector::take(const reader::Found& found) {
   if (found.snapshot.process.life == reader::Life::kRunning) return;
   if (is_child(found.snapshot.process.identity)) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,7 @@ class Collector {
   bool is_ours(const Identity& identity) const;
   std::vector<std::string> arrivals(bool (*wanted)(const std::string&));
   bool is_quiet();
+  void look_at_child();
   void take_ended_segments();
   void take_left_snapshots();
   void take_written_snapshots();
@@ -85,6 +87,7 @@ class Collector {
   Child child_;
   Places places_;
   Facts facts_;
+  std::set<uint32_t> users_;  // as whom the program was seen to run, and we
   std::optional<reader::HeldDirectory> run_;
   std::map<std::string, uint64_t> known_;  // what was looked at in the run directory: its inode
   timespec changed_{};                     // when the run directory was, at the last look

@@ -7,6 +7,7 @@
 
 #include <climits>
 #include <cstring>
+#include <fstream>
 
 namespace heapster::tool {
 
@@ -89,6 +90,16 @@ std::string executable_of(int64_t pid) {
   char path[PATH_MAX];
   const ssize_t size = readlink(("/proc/" + std::to_string(pid) + "/exe").c_str(), path, sizeof path);
   return size > 0 ? base_of(std::string(path, static_cast<size_t>(size))) : "";
+}
+
+// "Uid:" real, effective, saved, of the file system.
+std::optional<uint32_t> user_of(int64_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string word; status >> word;) {
+    uint32_t user = 0;
+    if (word == "Uid:" && status >> user >> user >> user >> user) return user;
+  }
+  return std::nullopt;
 }
 
 }  // namespace heapster::tool

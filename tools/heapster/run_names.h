@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace heapster::tool {
@@ -34,5 +35,8 @@ std::string base_of(const std::string& path);
 
 // The executable of a process, as the kernel tells it; empty where there is none any more.
 std::string executable_of(int64_t pid);
+
+// The user as whom a process acts on files; nothing where there is no such process.
+std::optional<uint32_t> user_of(int64_t pid);
 
 }  // namespace heapster::tool
