@@ -196,6 +196,21 @@ TEST_F(HeapsterRun, ReportsTheLastImageAfterAnExec) {
   EXPECT_THAT(ended.err, HasSubstr("before its exec: dash"));
 }
 
+// An image writes its own snapshot, and that of the one before, where heapster-run looks for them.
+TEST_F(HeapsterRun, FindsWhatImagesWroteThatWentElsewhere) {
+  fs::create_directory(sandbox_.path("100%p"));
+  fs::create_directory(sandbox_.path("100%p/inner"));
+  const std::string script =
+      "cd 100%p && exec " + heapster_path() + " run -o o.heap /bin/sh -c 'cd inner && exec " + kSubject + " return'";
+  const Ended ended = sandbox_.run({"/bin/sh", "-c", script}, {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
+  EXPECT_EQ(ended.exit_code, 7);
+  EXPECT_THAT(ended.err, testing::StartsWith("heapster: subject"));
+  EXPECT_THAT(ended.err, HasSubstr("before its exec: dash"));
+  EXPECT_TRUE(fs::exists(sandbox_.path("100%p/o.heap")));
+  EXPECT_TRUE(fs::exists(sandbox_.path("100%p/o.1.heap")));
+  EXPECT_TRUE(fs::is_empty(sandbox_.path("100%p/inner")));
+}
+
 TEST_F(HeapsterRun, RunsOverAnotherAllocator) {
   for (const char* allocator : {"jemalloc", "mimalloc", "tcmalloc"}) {
     const Ended ended = run({"--allocator", allocator, "-o", std::string(allocator) + ".heap"}, {kSubject, "reallocs"});

@@ -10,6 +10,7 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -103,6 +104,26 @@ reader::Result<std::vector<std::string>> command_of(std::vector<std::string> res
   return rest;
 }
 
+std::string variable_or(const char* name, const std::string& otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+std::string pattern_of(const Wishes& wishes) {
+  return wishes.output.empty() ? variable_or("HEAPSTER_OUT", "heapster.%e.%p.heap") : wishes.output;
+}
+
+// A relative pattern as an absolute one: each image of the program starts where the one before has gone, and all their
+// snapshots belong here.
+std::string from_here(const std::string& pattern) {
+  std::error_code error;
+  std::string path = std::filesystem::current_path(error);
+  if (error || pattern == "none" || pattern.starts_with('/')) return pattern;
+  for (size_t at = 0; (at = path.find('%', at)) != std::string::npos; at += 2) path.insert(at, "%");
+  path += "/" + pattern;
+  return path.size() < PATH_MAX ? path : pattern;
+}
+
 // What the preload would ignore is refused here: a bad option is not a bad variable.
 std::optional<reader::Error> refusal(const Wishes& wishes) {
   if (!wishes.signal.empty() && parse_signal(wishes.signal) < 0) {
@@ -129,7 +150,7 @@ Environment environment_of(const Wishes& wishes, const std::string& preload) {
   const auto set = [&](const char* name, const std::string& value) {
     if (!value.empty()) environment.emplace_back(name, value);
   };
-  set("HEAPSTER_OUT", wishes.output);
+  set("HEAPSTER_OUT", from_here(pattern_of(wishes)));
   set("HEAPSTER_SIGNAL", wishes.signal);
   set("HEAPSTER_STACKS", wishes.stacks);
   set("HEAPSTER_LIMIT", wishes.limit);
@@ -141,15 +162,9 @@ Environment environment_of(const Wishes& wishes, const std::string& preload) {
   return environment;
 }
 
-std::string variable_or(const char* name, const std::string& otherwise) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : otherwise;
-}
-
 Places places_of(const Wishes& wishes, const std::string& program) {
-  const std::string chosen = wishes.output.empty() ? variable_or("HEAPSTER_OUT", "") : wishes.output;
   char resolved[PATH_MAX];
-  return {.pattern = chosen.empty() ? "heapster.%e.%p.heap" : chosen,
+  return {.pattern = pattern_of(wishes),
           .program = realpath(program.c_str(), resolved) != nullptr ? resolved : program};
 }
 
