@@ -140,7 +140,7 @@ TEST(List, AMissingDirectoryIsEmptyAndAFileIsNone) {
   const RunDirectory run;
   EXPECT_TRUE(list(run.path() + "/absent")->found.empty());
   const std::string file = run.write("file", "");
-  EXPECT_EQ(list(file).error().text, file + ": Not a directory");
+  EXPECT_EQ(list(file).error().text, file + ": a link or a file lies on the way; not used as a run directory");
 }
 
 TEST(Resolve, APathIsAPathAndDigitsAreAPid) {
