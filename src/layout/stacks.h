@@ -88,7 +88,7 @@ struct Sample {
   uint32_t slot;          // of the thread that allocated it
   uint32_t generation;
   uint32_t next_free;
-  uint64_t drawn;  // bytes that were drawn over for it: its size, and all that it grew by
+  uint64_t mark;  // for the writer's use: which of its bytes it is sampled for
 };
 static_assert(sizeof(Sample) == 64);
 inline constexpr uint32_t kNoStack = UINT32_MAX;

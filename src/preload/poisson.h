@@ -12,8 +12,9 @@
 // sampled, and as nothing where it is not, it adds 1 and s in the mean: sums of such weights are unbiased,
 // whatever the sizes are. Small blocks (s << R) stand for R bytes each, large ones (s >> R) for themselves.
 //
-// A block that grows brings new bytes that may be marked: p follows the bytes that were drawn over for it, its first
-// size and all that it grew by. Shrinking draws nothing, so p stays and the weight in bytes falls with the size.
+// A block that grows brings new bytes that may be marked, one that shrinks gives back bytes with their marks, and is
+// sampled no longer where no mark is left. So whatever became of it before, a block of s bytes is sampled with the p of
+// s bytes, and nothing has to be remembered of blocks that are not sampled. Of one that is, the first mark is enough.
 
 #pragma once
 
@@ -68,15 +69,27 @@ inline uint64_t rounded(double value) {
   return value - static_cast<double>(whole) < 0.5 ? whole : whole + 1;
 }
 
+// The first marked byte of a block whose bytes took the distance to the mark so far below zero: the distance is to the
+// last bytes that were drawn over, which are the block's last. Where a signal's handler came in between they may be
+// another's.
+inline uint64_t first_mark(uint64_t bytes, int64_t below_zero) {
+  const auto from_end = static_cast<uint64_t>(below_zero);
+  return from_end < bytes ? bytes - from_end : 0;
+}
+
+// Whether a sampled block stays so when it has so many bytes; where each block is, none ceases to be.
+inline bool keeps_mark(uint64_t bytes, uint64_t mark, uint64_t mean) { return mean <= 1 || bytes > mark; }
+
 struct Weight {
   uint64_t count;  // in 256ths
   uint64_t bytes;
 };
 
-// What a sampled block stands for: `bytes` it has, `drawn` were drawn over for it.
-inline Weight weigh(uint64_t bytes, uint64_t drawn, uint64_t mean) {
+// What a sampled block of so many bytes stands for.
+inline Weight weigh(uint64_t bytes, uint64_t mean) {
   if (mean <= 1) return {256, bytes};
-  const double share = sampled_share(static_cast<double>(drawn) / static_cast<double>(mean));
+  if (bytes == 0) return {0, 0};
+  const double share = sampled_share(static_cast<double>(bytes) / static_cast<double>(mean));
   return {rounded(256 / share), rounded(static_cast<double>(bytes) / share)};
 }
 

@@ -198,11 +198,10 @@ void followed_free(void* block) {
 }
 
 // Adds what a reallocation changed: growth brings bytes and lowers the number of blocks that this one stands
-// for; a shrunken block frees some of its bytes.
+// for; a shrunken block frees some of its bytes, and stands for more.
 void reweigh(Sample& sample, uint64_t bytes) {
   const bool grown = bytes > sample.bytes;
-  if (grown) sample.drawn += bytes - sample.bytes;
-  const Weight weight = weigh(bytes, sample.drawn, sampling_mean);
+  const Weight weight = weigh(bytes, sampling_mean);
   if (Stack* stack = own_figures(sample.stack)) {
     const bool more = weight.bytes >= sample.weight_bytes;
     const uint64_t by = more ? weight.bytes - sample.weight_bytes : sample.weight_bytes - weight.bytes;
@@ -225,14 +224,37 @@ void follow(uint32_t place, void* block) {
   drop_sample(place, nullptr);
 }
 
+// The block gave back the last of its marked bytes: what it stood for is freed, but for the block itself, which lives on
+// among those that others stand for.
+void lose_mark(uint32_t place) {
+  const Sample& sample = stacks.sample(place);
+  if (Stack* stack = own_figures(sample.stack)) {
+    with_writer(*stack, [&]<typename Writer> {
+      Writer::add(stack->freed_samples, uint64_t{1});
+      Writer::subtract(stack->alloc_count, sample.weight_count);
+      Writer::add(stack->freed_bytes, sample.weight_bytes);
+    });
+    tell_watches(sample.stack, {.freed_count = sample.weight_count, .freed_bytes = sample.weight_bytes});
+  }
+  const HeldSamples own(own_part(), false);
+  stacks.give_sample(place, own);
+}
+
+void came_out(uint32_t place, void* now) {
+  const uint64_t bytes = usable_size(now);
+  Sample& sample = stacks.sample(place);
+  if (!keeps_mark(bytes, sample.mark, sampling_mean)) return lose_mark(place);
+  reweigh(sample, bytes);
+  follow(place, now);
+}
+
 HEAPSTER_ALIGNS_STACK void* realloc_sampled(void* block, size_t size) {
   const uint32_t place = in_own_process() ? take_out_sample(block) : kNoPlace;
   if (place != kNoPlace) tell_free(block);  // and told anew, as it comes out
   void* now = real_realloc(block, size);
   if (place == kNoPlace) return now;
   if (now != nullptr) {
-    reweigh(stacks.sample(place), usable_size(now));
-    follow(place, now);
+    came_out(place, now);
   } else if (size != 0) {
     follow(place, block);
   } else {
@@ -275,7 +297,7 @@ void time_a_call(uint64_t any) {
   if (to_be_timed(any)) store(next.malloc.found, &timed_malloc);
 }
 
-void sample(Shard* shard, void* block, const Caller& caller, uint64_t time) {
+void sample(Shard* shard, void* block, const Caller& caller, uint64_t time, int64_t below_zero) {
   if (caller.grown && is_in_filter(block) && find_sample(block) != kNoPlace) return;  // it was sampled before
   unwind::Bounds bounds;
   const StackKind kind = find_own_stack(bounds);
@@ -287,9 +309,9 @@ void sample(Shard* shard, void* block, const Caller& caller, uint64_t time) {
   }
   Sample& taken = stacks.sample(place);
   const uint64_t bytes = size_of(block);
-  const Weight weight = weigh(bytes, bytes, sampling_mean);
+  const Weight weight = weigh(bytes, sampling_mean);
   taken.bytes = bytes;
-  taken.drawn = bytes;
+  taken.mark = first_mark(bytes, below_zero);
   taken.weight_bytes = weight.bytes;
   taken.weight_count = weight.count;
   taken.time = time;
@@ -359,11 +381,12 @@ bool step_to_sample(Shard* shard, void* block, const Caller& caller) {
   shard->to_sample -= shard->granted - load(shard->countdown);
   shard->granted = load(shard->countdown);
   if (shard->to_sample >= 0) return false;
+  const int64_t below_zero = -shard->to_sample;
   shard->to_sample = draw_distance(shard->random, sampling_mean);
   const uint64_t pace = load(shard->pace);
   store(shard->countdown, grant(shard, static_cast<int64_t>(pace != 0 ? pace : kQuickestPace)));
   const uint64_t time = quick_time();
-  if (block != nullptr) sample(shard, block, caller, time);
+  if (block != nullptr) sample(shard, block, caller, time, below_zero);
   ThreadSamples* part = own_part();
   if (part == nullptr || time >= load(part->stepped) + kTick || has_strayed(shard)) {
     if (part != nullptr) store(part->stepped, time);

@@ -149,7 +149,7 @@ int main() {
   SAMPLE(slot);
   SAMPLE(generation);
   SAMPLE(next_free);
-  SAMPLE(drawn);
+  SAMPLE(mark);
   // What a table of sections says of them: item size, offset, number of type, name.
   const auto section = [](SectionType type, size_t bytes, size_t offset, const char* name) {
     std::printf("Stack sections\t%u\t%zu\t%s\t%zu\n", static_cast<unsigned>(type), bytes, name, offset);

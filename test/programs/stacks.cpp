@@ -4,6 +4,7 @@
 // address.
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,6 +57,25 @@ int reuse(int, char**) {
   };
   std::thread one(body, 1), two(body, 2);
   one.join(), two.join();
+  return 0;
+}
+
+// Buffers that shrink and grow again, many times; and lists that grow while something is in them, are emptied, and are
+// filled anew. Tells what lives of them at last.
+int shrink_and_grow(int, char**) {
+  constexpr int kBlocks = 2000, kRounds = 40;
+  static void* blocks[2 * kBlocks];
+  const auto resize = [](int from, size_t bytes) {
+    for (int i = from; i < from + kBlocks; ++i) blocks[i] = keep(realloc(blocks[i], bytes));
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    resize(0, 8000), resize(0, 4000);
+    for (size_t bytes = 64; bytes <= 4096; bytes *= 2) resize(kBlocks, bytes);
+    resize(kBlocks, round + 1 < kRounds ? 64 : 1000);
+  }
+  size_t live = 0;
+  for (void* block : blocks) live += malloc_usable_size(block);
+  printf("live %zu\n", live);
   return 0;
 }
 
@@ -185,6 +205,7 @@ int deep_stack(int, char**) {
 
 const Entry kStacks[] = {{"reallocations", reallocations},
                          {"reuse", reuse},
+                         {"shrink-and-grow", shrink_and_grow},
                          {"one-address", one_address},
                          {"many-samples", many_samples},
                          {"inherited", inherited},

@@ -9,12 +9,15 @@
 
 #include <cmath>
 #include <random>
+#include <vector>
 
 namespace heapster::test {
 namespace {
 
 using preload::draw_distance;
 using preload::exponential;
+using preload::first_mark;
+using preload::keeps_mark;
 using preload::sampled_share;
 using preload::weigh;
 
@@ -50,7 +53,7 @@ Sampled run(uint64_t seed, uint64_t mean, int blocks, Size size, double& true_by
     left -= static_cast<int64_t>(bytes);
     if (left >= 0) continue;
     left = draw_distance(state, mean);
-    const auto weight = weigh(bytes, bytes, mean);
+    const auto weight = weigh(bytes, mean);
     sum.count += static_cast<double>(weight.count) / 256;
     sum.bytes += static_cast<double>(weight.bytes);
   }
@@ -81,6 +84,62 @@ TEST(Poisson, MixedSizesAreEstimatedWithoutBias) {
   EXPECT_NEAR(sum.count, 400000, 4 * std::sqrt(sum.count_variance));
 }
 
+// One block, as the sampler follows it; what it stands for by now, if it is sampled.
+class Followed {
+ public:
+  Followed(int64_t& left, uint64_t& state, uint64_t mean) : left_(left), state_(state), mean_(mean) {}
+
+  void become(uint64_t bytes) {
+    if (sampled_ && !keeps_mark(bytes, mark_, mean_)) sampled_ = false;
+    if (bytes > bytes_) left_ -= static_cast<int64_t>(bytes - bytes_);
+    bytes_ = bytes;
+    if (left_ >= 0) return;
+    if (!sampled_) mark_ = first_mark(bytes, -left_);
+    sampled_ = true;
+    left_ = draw_distance(state_, mean_);
+  }
+  bool sampled() const { return sampled_; }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  int64_t& left_;
+  uint64_t& state_;
+  uint64_t mean_;
+  uint64_t bytes_ = 0, mark_ = 0;
+  bool sampled_ = false;
+};
+
+// Whatever became of a block before, at any moment it is sampled with the probability that a new block of its size is.
+TEST(Poisson, BlocksThatShrinkAndGrowAreEstimatedWithoutBias) {
+  constexpr uint64_t kMean = 16 * 1024;
+  constexpr int kBlocks = 20000, kMoments = 12;
+  const uint64_t kLives[][kMoments] = {
+      {4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000},          // a buffer that is reused
+      {24, 56, 88, 120, 184, 248, 376, 504, 24, 56, 120, 504},                           // a list that is emptied
+      {100'000, 8, 100'000, 40'000, 8, 16, 32, 64, 128, 256, 512, 1024},                 // a large one that is cut
+      {1000, 2000, 4000, 8000, 16'000, 32'000, 64'000, 63'000, 62'000, 30'000, 60'000, 9000},
+  };
+  uint64_t state = 4711;
+  int64_t left = draw_distance(state, kMean);
+  for (const auto& life : kLives) {
+    std::vector<Followed> blocks(kBlocks, Followed(left, state, kMean));
+    for (const uint64_t bytes : life) {
+      double count = 0, sum = 0;
+      for (Followed& block : blocks) {
+        block.become(bytes);
+        if (!block.sampled()) continue;
+        const auto weight = weigh(block.bytes(), kMean);
+        count += static_cast<double>(weight.count) / 256;
+        sum += static_cast<double>(weight.bytes);
+      }
+      const double p = -std::expm1(-static_cast<double>(bytes) / kMean);
+      const double error = 4 * std::sqrt(kBlocks * (1 - p) / p) + kBlocks / 500.0;
+      EXPECT_NEAR(count, kBlocks, error) << bytes;
+      EXPECT_NEAR(sum, kBlocks * static_cast<double>(bytes), error * static_cast<double>(bytes)) << bytes;
+    }
+  }
+}
+
 // The first block is as likely as any other: a generator that begins with a fixed distance would favour it.
 TEST(Poisson, NoBlockIsFavoured) {
   constexpr int kRuns = 40000, kBlocks = 8;
@@ -102,8 +161,8 @@ TEST(Poisson, NoBlockIsFavoured) {
 TEST(Poisson, EveryAllocationStandsForItself) {
   uint64_t state = 1;
   EXPECT_EQ(draw_distance(state, 1), 0);
-  EXPECT_EQ(weigh(100, 100, 1).bytes, 100u);
-  EXPECT_EQ(weigh(100, 100, 1).count, 256u);
+  EXPECT_EQ(weigh(100, 1).bytes, 100u);
+  EXPECT_EQ(weigh(100, 1).count, 256u);
 }
 
 }  // namespace

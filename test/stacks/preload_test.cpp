@@ -57,7 +57,7 @@ TEST_P(Exact, StacksAddUpToTheCounters) {
   EXPECT_EQ(snapshot.stacks->damaged, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, Exact, testing::Values("threads", "reallocations", "reuse", "handover"),
+INSTANTIATE_TEST_SUITE_P(Of, Exact, testing::Values("threads", "reallocations", "reuse", "handover", "shrink-and-grow"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(Sampled, EstimatesAreWithinTheirError) {
@@ -69,6 +69,30 @@ TEST(Sampled, EstimatesAreWithinTheirError) {
   ASSERT_GT(samples, 500);
   const auto truth = static_cast<double>(figure(snapshot, "alloc_count"));
   EXPECT_NEAR(static_cast<double>(total.alloc_count) / kWholeBlock, truth, 5 * truth / std::sqrt(samples));
+}
+
+// A block's sample is of the bytes that it has; those that it gave back were drawn over, too, and count no more.
+TEST(Sampled, BlocksThatShrinkAndGrowAgainStandForWhatLives) {
+  Sandbox sandbox;
+  const Ended ended = run_sampled(sandbox, {"shrink-and-grow"}, "16K");
+  ASSERT_EQ(ended.exit_code, 0);
+  const auto snapshot = sandbox.snapshot();
+  const auto& samples = snapshot.stacks->samples;
+  ASSERT_GT(samples.size(), 300u);
+  double live = 0, blocks = 0, variance = 0, count_variance = 0;
+  for (const reader::Sample& sample : samples) {
+    const double p = static_cast<double>(kWholeBlock) / static_cast<double>(sample.weight_count);
+    live += static_cast<double>(sample.weight_bytes);
+    blocks += 1 / p;
+    variance += std::pow(static_cast<double>(sample.weight_bytes), 2) * (1 - p);
+    count_variance += (1 - p) / (p * p);
+  }
+  EXPECT_NEAR(live, static_cast<double>(facts(ended.out).at("live")), 5 * std::sqrt(variance));
+  EXPECT_NEAR(blocks, static_cast<double>(figure(snapshot, "live_count")), 5 * std::sqrt(count_variance));
+  const auto total = snapshot.stacks->total();
+  EXPECT_EQ(samples.size(), total.live_samples());
+  EXPECT_NEAR(static_cast<double>(total.live_bytes()), live, 1);
+  EXPECT_NEAR(static_cast<double>(total.live_count()) / kWholeBlock, blocks, 1);
 }
 
 // The first lifetimes of a stack are all told; then one stands for eight, and together they stand for all.
