@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "report/report.h"
 #include "report/units.h"
 
 namespace heapster::report {
@@ -97,6 +98,11 @@ void CallTree::add(const std::vector<std::string>& path, const Amounts& more) {
     node = child.get();
     node->amounts += more;
   }
+}
+
+std::string help_of(const WeightInfo& info, const reader::Snapshot& snapshot) {
+  const std::string when = info.weight == Weight::kPeak ? near_peak_text(snapshot) : "";
+  return when.empty() ? std::string(info.help) : "bytes live " + when;
 }
 
 }  // namespace heapster::report

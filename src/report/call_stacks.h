@@ -78,8 +78,10 @@ inline constexpr std::array kWeights{
     WeightInfo{Weight::kLive, "live", "bytes", "bytes live", &Amounts::live_bytes},
     WeightInfo{Weight::kAllocated, "allocated", "bytes", "bytes allocated", &Amounts::alloc_bytes},
     WeightInfo{Weight::kCount, "count", "blocks", "blocks allocated", &Amounts::alloc_blocks},
-    WeightInfo{Weight::kPeak, "peak", "bytes", "bytes live at the peak", &Amounts::peak_bytes},
+    WeightInfo{Weight::kPeak, "peak", "bytes", "bytes live near the peak", &Amounts::peak_bytes},
 };
+// And when that was, of the peak.
+std::string help_of(const WeightInfo& info, const reader::Snapshot& snapshot);
 constexpr const WeightInfo& info_of(Weight weight) { return kWeights[static_cast<size_t>(weight)]; }
 
 }  // namespace heapster::report

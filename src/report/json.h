@@ -21,6 +21,9 @@ Json to_json(const reader::Process& process);
 Json to_json(const reader::Stats& stats);
 Json coverage_json(const reader::Snapshot& snapshot);
 
+// When the table of what lived near the peak was copied, and at which level.
+Json at_peak_json(const reader::Snapshot& snapshot);
+
 // NAME_histogram of 64 counts, NAME_histogram_zero, NAME_histogram_bytes of 64 sums; each null
 // where the file does not tell.
 void put_histogram(Json& object, std::string_view name, const reader::Histogram& histogram);

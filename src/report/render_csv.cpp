@@ -47,6 +47,8 @@ std::string render_csv(const reader::Snapshot& snapshot) {
     fmt::format_to(line, "{},{},{},,,{}\n", row.name, row.unit, name_of(row.kind), plain_text(row.value));
   for (const HistogramFigure& row : histograms(snapshot.stats)) put_buckets(out, row);
   put_buckets(out, {"live_at_peak", "live", "", Kind::gauge, snapshot.at_peak.live});
+  fmt::format_to(line, "at_peak_use_curr,bytes,gauge,,,{}\nat_peak_time,seconds,gauge,,,{}\n",
+                 snapshot.at_peak.use_curr, snapshot.at_peak.time);
   for (const reader::Unnamed& row : snapshot.stats.unnamed)
     fmt::format_to(line, "{},{},unknown,,,{}\n", quoted(row.name), quoted(row.unit), row.sum.bytes);
   return out;

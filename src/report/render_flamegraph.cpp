@@ -35,7 +35,7 @@ class Graph {
     const reader::Process& process = exported_.snapshot.process;
     Json weights = Json::array();
     for (const WeightInfo& info : kWeights)
-      weights.push_back({{"name", info.name}, {"unit", info.unit}, {"help", info.help}});
+      weights.push_back({{"name", info.name}, {"unit", info.unit}, {"help", help_of(info, exported_.snapshot)}});
     return {{"title", printable(fmt::format("{}, pid {}", short_name(process), process.identity.pid))},
             {"command", command_line(process)},
             {"mean", stacks_.sampling.mean_bytes},

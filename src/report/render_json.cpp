@@ -124,6 +124,10 @@ Json to_json(const reader::Process& process) {
           {"options_refused", process.refused}};
 }
 
+Json at_peak_json(const reader::Snapshot& snapshot) {
+  return {{"use_curr", snapshot.at_peak.use_curr}, {"time", snapshot.at_peak.time}};
+}
+
 void put_histogram(Json& object, std::string_view name, const Histogram& histogram) {
   const std::string key = std::string(name) + "_histogram";
   object[key] = cells_json(histogram, &Cell::count);
@@ -167,7 +171,7 @@ Json coverage_json(const Snapshot& snapshot) {
 std::string render_json(const Snapshot& snapshot) {
   Json json{{"schema", "heapster/1"}, {"process", to_json(snapshot.process)}, {"stats", to_json(snapshot.stats)}};
   put_histogram(json["stats"], "live_at_peak", snapshot.at_peak.live);
-  json["at_peak"] = {{"use_curr", snapshot.at_peak.use_curr}, {"time", snapshot.at_peak.time}};
+  json["at_peak"] = at_peak_json(snapshot);
   json["threads"] = threads_json(snapshot);
   json["scopes"] = scopes_json(snapshot);
   json["arenas"] = arenas_json(snapshot);

@@ -34,7 +34,9 @@ Point point_at(double seconds, int64_t bytes, Kind kind) {
   return {whole(std::max(seconds, 0.0) * 1e3), std::max<int64_t>(bytes, 0), kind};
 }
 
-std::vector<Point> points_of(const Snapshot& snapshot) {
+// The tree of the peak is of the moment when that was copied, which is told as the level it was; so where there is one,
+// the highest level itself is a point without.
+std::vector<Point> points_of(const Snapshot& snapshot, bool with_stacks) {
   std::vector<Point> points{{0, 0, Kind::kPlain}};
   const auto time = snapshot.timeline.column("time");
   const auto use = snapshot.timeline.column("use_curr");
@@ -42,7 +44,10 @@ std::vector<Point> points_of(const Snapshot& snapshot) {
     for (const auto& point : snapshot.timeline.points)
       points.push_back(point_at(static_cast<double>(point[*time]) / 1e9, point[*use], Kind::kPlain));
   const reader::Use& level = snapshot.stats.use;
-  points.push_back(point_at(level.max_time.value_or(0), level.max.value().value_or(0), Kind::kPeak));
+  const bool copied = with_stacks && snapshot.at_peak.use_curr > 0;
+  if (copied) points.push_back(point_at(snapshot.at_peak.time, snapshot.at_peak.use_curr, Kind::kPeak));
+  points.push_back(
+      point_at(level.max_time.value_or(0), level.max.value().value_or(0), copied ? Kind::kPlain : Kind::kPeak));
   points.push_back(point_at(snapshot.process.duration, level.curr.value().value_or(0), Kind::kEnd));
   std::stable_sort(points.begin(), points.end(), [](auto& a, auto& b) { return a.milliseconds < b.milliseconds; });
   return points;
@@ -157,7 +162,7 @@ std::string render_massif(const Exported& exported) {
                   exported.names == nullptr ? "extra is the average slack" : "usable bytes, slack among them",
                   command_line(snapshot.process));
   int number = 0;
-  for (const Point& point : points_of(snapshot)) {
+  for (const Point& point : points_of(snapshot, exported.names != nullptr)) {
     const auto extra = whole(static_cast<double>(point.bytes) * share);
     const int64_t asked = point.bytes - extra;
     fmt::format_to(

@@ -193,6 +193,10 @@ std::string render_openmetrics(const reader::Snapshot& snapshot) {
   put_scopes(writer, snapshot.scopes);
   put_arenas(writer, snapshot.arenas);
   put_levels(writer, "live_at_peak", "live blocks near the highest level, by usable size", snapshot.at_peak.live);
+  put_figure(writer, {"at_peak_use_curr", "bytes", Kind::gauge, "",
+                      "live bytes when the blocks near the highest level were counted", snapshot.at_peak.use_curr});
+  put_figure(writer,
+             {"at_peak_time", "seconds", Kind::gauge, "", "and when that was, since the start", snapshot.at_peak.time});
   return writer.end();
 }
 

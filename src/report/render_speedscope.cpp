@@ -33,7 +33,7 @@ class Frames {
   std::map<std::pair<std::string, std::string>, size_t> numbers_;
 };
 
-Json profile_of(const std::vector<CallStack>& stacks, const WeightInfo& info, Frames& frames) {
+Json profile_of(const std::vector<CallStack>& stacks, const WeightInfo& info, const std::string& name, Frames& frames) {
   Json samples = Json::array(), weights = Json::array();
   uint64_t total = 0;
   for (const CallStack& stack : stacks) {
@@ -47,7 +47,7 @@ Json profile_of(const std::vector<CallStack>& stacks, const WeightInfo& info, Fr
   }
   const bool bytes = info.unit == "bytes";
   return {{"type", "sampled"},
-          {"name", info.help},
+          {"name", name},
           {"unit", bytes ? "bytes" : "none"},
           {"startValue", 0},
           {"endValue", total},
@@ -61,7 +61,8 @@ std::string render_speedscope(const Exported& exported) {
   const std::vector<CallStack> stacks = call_stacks(*exported.snapshot.stacks, *exported.names);
   Frames frames;
   Json profiles = Json::array();
-  for (const WeightInfo& info : kWeights) profiles.push_back(profile_of(stacks, info, frames));
+  for (const WeightInfo& info : kWeights)
+    profiles.push_back(profile_of(stacks, info, help_of(info, exported.snapshot), frames));
   const reader::Process& process = exported.snapshot.process;
   const Json json{{"$schema", "https://www.speedscope.app/file-format-schema.json"},
                   {"name", fmt::format("{}, pid {}", short_name(process), process.identity.pid)},

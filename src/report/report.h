@@ -75,6 +75,9 @@ Section arenas_section(const reader::Snapshot& snapshot);
 Section notes_section(const reader::Snapshot& snapshot);
 Section sampling_section(const reader::Snapshot& snapshot);
 
+// What "near the peak" is: when the table of live blocks was copied, and at which level. Empty where it never was.
+std::string near_peak_text(const reader::Snapshot& snapshot);
+
 // The process number, and the inner one where it has another.
 std::string pid_text(const reader::Process& process);
 

@@ -89,10 +89,17 @@ Section sizes_section(const Snapshot& snapshot) {
   return section;
 }
 
+std::string near_peak_text(const Snapshot& snapshot) {
+  const auto& cells = snapshot.at_peak.live.cells;
+  if (std::all_of(cells.begin(), cells.end(), [](const Cell& cell) { return cell.count == 0; })) return "";
+  return fmt::format("near the peak: at {}, when {} were live", seconds_text(snapshot.at_peak.time),
+                     bytes_text(snapshot.at_peak.use_curr));
+}
+
 Section live_sizes_section(const Snapshot& snapshot) {
   const Histogram now = snapshot.stats.live();
   const Histogram& peak = snapshot.at_peak.live;
-  Section section{.title = "Live blocks by usable size"};
+  Section section{.title = "Live blocks by usable size", .remark = near_peak_text(snapshot)};
   const Range range = filled({&now, &peak});
   section.table.heads = {"", "now", "bytes", "near the peak", "bytes"};
   for (uint32_t bucket = range.first; bucket < range.end; ++bucket) {
