@@ -73,9 +73,14 @@ struct Stack {
   uint32_t lifetimes[kLifetimes];  // of samples that were freed; where those are many, some stand for others
   uint32_t scope;                  // that the thread was in; 0: none
   uint32_t writer;                 // 1 + slot of the only thread that writes to this entry; kAnyWriter: all do
-  uint32_t reserved[6];
+#define HEAPSTER_STACK_LATE_FIGURE(name, ...) uint64_t name;
+#include "layout/stacks.def"
+#define HEAPSTER_STACK_SPREAD(name, ...) double name;
+#include "layout/stacks.def"
 };
-static_assert(sizeof(Stack) == 192);
+static_assert(sizeof(Stack) == 256);
+inline constexpr size_t kFirstStackBytes = 192;  // of the first version: late figures are 0, and no spreads are there
+static_assert(offsetof(Stack, alloc_count_variance) == kFirstStackBytes);
 
 // A sampled block that is live; free entries have a null pointer.
 struct Sample {

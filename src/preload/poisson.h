@@ -93,4 +93,22 @@ inline Weight weigh(uint64_t bytes, uint64_t mean) {
   return {rounded(256 / share), rounded(static_cast<double>(bytes) / share)};
 }
 
+// What a sample adds to the variance of a sum of counts, in blocks, and of bytes: w² (1 - p), w being what it stands
+// for. That is w (w - what it is itself).
+struct Spread {
+  double count;
+  double bytes;
+};
+
+inline Spread spread_of(uint64_t bytes, const Weight& weight) {
+  const double count = static_cast<double>(weight.count) / 256;
+  const auto sum = static_cast<double>(weight.bytes);
+  return {count * (count - 1), sum * (sum - static_cast<double>(bytes))};
+}
+
+// How sure it was whether a block of so many bytes is sampled: sqrt(1 - p), which is exp(-s/2R).
+inline double doubt(uint64_t bytes, uint64_t mean) {
+  return 1 - sampled_share(static_cast<double>(bytes) / static_cast<double>(mean) / 2);
+}
+
 }  // namespace heapster::preload

@@ -23,6 +23,7 @@
 #include "preload/quick_clock.h"
 #include "preload/recorder.h"
 #include "preload/sample_index.h"
+#include "preload/stack_sums.h"
 #include "preload/stack_tables.h"
 #include "preload/threads.h"
 #include "preload/watches.h"
@@ -47,7 +48,7 @@ void count_latency(uint64_t (&histogram)[kLatencies], uint64_t& slowest, uint64_
   uint64_t bucket = bucket_of(nanoseconds);
   bucket = bucket == 0 ? 0 : bucket - 1;
   Together::add(histogram[bucket < kLatencies ? bucket : kLatencies - 1], uint64_t{1});
-  if (nanoseconds > load(slowest)) store(slowest, nanoseconds);
+  Together::raise(slowest, nanoseconds);
 }
 
 uint32_t lifetime_bucket(uint64_t nanoseconds) {
@@ -119,11 +120,7 @@ void with_writer(const Stack& stack, Add add) {
 }
 
 void add_alloc(Stack& stack, const Sample& sample) {
-  with_writer(stack, [&]<typename Writer> {
-    Writer::add(stack.samples, uint64_t{1});
-    Writer::add(stack.alloc_count, sample.weight_count);
-    Writer::add(stack.alloc_bytes, sample.weight_bytes);
-  });
+  with_writer(stack, [&]<typename Writer> { add_allocated<Writer>(stack, sample, sampling_mean); });
   tell_watches(sample.stack, {.alloc_count = sample.weight_count, .alloc_bytes = sample.weight_bytes});
 }
 
@@ -149,12 +146,10 @@ void add_free(const Sample& sample, const void* block) {
       shard == nullptr || thread_state.slot != sample.slot || home_shard().generation != sample.generation;
   const bool temporary = !elsewhere && load(shard->last) == reinterpret_cast<uint64_t>(block);
   with_writer(*stack, [&]<typename Writer> {
-    Writer::add(stack->freed_samples, uint64_t{1});
-    Writer::add(stack->freed_count, sample.weight_count);
-    Writer::add(stack->freed_bytes, sample.weight_bytes);
+    add_freed<Writer>(*stack, sample, sampling_mean);
     if (told != 0) Writer::add(stack->lifetimes[lifetime], told);
     if (elsewhere) Writer::add(stack->elsewhere_count, sample.weight_count);
-    if (temporary) Writer::add(stack->temporary_count, sample.weight_count);
+    if (temporary) add_temporary<Writer>(*stack, sample, sampling_mean);
   });
 }
 
@@ -197,19 +192,14 @@ void followed_free(void* block) {
   return free_sampled(block);
 }
 
-// Adds what a reallocation changed: growth brings bytes and lowers the number of blocks that this one stands
-// for; a shrunken block frees some of its bytes, and stands for more.
 void reweigh(Sample& sample, uint64_t bytes) {
-  const bool grown = bytes > sample.bytes;
   const Weight weight = weigh(bytes, sampling_mean);
   if (Stack* stack = own_figures(sample.stack)) {
-    const bool more = weight.bytes >= sample.weight_bytes;
-    const uint64_t by = more ? weight.bytes - sample.weight_bytes : sample.weight_bytes - weight.bytes;
-    with_writer(*stack, [&]<typename Writer> {
-      Writer::add(stack->alloc_count, weight.count - sample.weight_count);
-      Writer::add(more ? stack->alloc_bytes : stack->freed_bytes, by);
-    });
-    tell_watches(sample.stack, more ? Done{.alloc_bytes = by, .growth_count = grown} : Done{.freed_bytes = by});
+    with_writer(*stack, [&]<typename Writer> { add_resized<Writer>(*stack, sample, bytes, weight, sampling_mean); });
+    tell_watches(sample.stack,
+                 weight.bytes >= sample.weight_bytes
+                     ? Done{.alloc_bytes = weight.bytes - sample.weight_bytes, .growth_count = bytes > sample.bytes}
+                     : Done{.freed_bytes = sample.weight_bytes - weight.bytes});
   }
   store(sample.bytes, bytes);
   store(sample.weight_bytes, weight.bytes);
@@ -224,16 +214,10 @@ void follow(uint32_t place, void* block) {
   drop_sample(place, nullptr);
 }
 
-// The block gave back the last of its marked bytes: what it stood for is freed, but for the block itself, which lives on
-// among those that others stand for.
 void lose_mark(uint32_t place) {
   const Sample& sample = stacks.sample(place);
   if (Stack* stack = own_figures(sample.stack)) {
-    with_writer(*stack, [&]<typename Writer> {
-      Writer::add(stack->freed_samples, uint64_t{1});
-      Writer::subtract(stack->alloc_count, sample.weight_count);
-      Writer::add(stack->freed_bytes, sample.weight_bytes);
-    });
+    with_writer(*stack, [&]<typename Writer> { add_lost<Writer>(*stack, sample); });
     tell_watches(sample.stack, {.freed_count = sample.weight_count, .freed_bytes = sample.weight_bytes});
   }
   const HeldSamples own(own_part(), false);

@@ -11,6 +11,7 @@
 #include "preload/libc.h"
 #include "preload/notes.h"
 #include "preload/process.h"
+#include "preload/stack_sums.h"
 #include "preload/start.h"
 #include "preload/words.h"
 
@@ -235,9 +236,7 @@ void StackTables::keep_peak() const {
   const uint64_t used = load(section(kStacksSection).used);
   for (uint32_t i = 0; i < used && i < kMaxStacks; ++i) {
     Stack& each = stack(i);
-    if (each.depth == 0) continue;
-    store(each.peak_count, load(each.alloc_count) - load(each.freed_count));
-    store(each.peak_bytes, load(each.alloc_bytes) - load(each.freed_bytes));
+    if (each.depth != 0) keep_as_peak(each);
   }
 }
 

@@ -63,6 +63,8 @@ struct Alone {
     store(word, static_cast<T>(load(word) + by));
 #endif
   }
+  // No instruction does this. What a signal's handler adds in between is lost, and the sum is a little off.
+  static void add(double& word, double by) { store(word, load(word) + by); }
   template <typename T>
   static void subtract(T& word, T by) {
 #if HEAPSTER_ONE_INSTRUCTION_ADD
@@ -93,13 +95,20 @@ struct Together {
   static void add(T& word, T by) {
     __atomic_fetch_add(&word, by, __ATOMIC_RELAXED);
   }
+  static void add(double& word, double by) {
+    double seen = load(word), sum;
+    do {
+      sum = seen + by;
+    } while (!__atomic_compare_exchange(&word, &seen, &sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  }
   template <typename T>
   static void subtract(T& word, T by) {
     __atomic_fetch_sub(&word, by, __ATOMIC_RELAXED);
   }
   static bool take(int64_t& word, int64_t by) { return __atomic_sub_fetch(&word, by, __ATOMIC_RELAXED) < 0; }
-  static void raise(int64_t& word, int64_t value) {
-    int64_t seen = load(word);
+  template <typename T>
+  static void raise(T& word, T value) {
+    T seen = load(word);
     while (value > seen &&
            !__atomic_compare_exchange_n(&word, &seen, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }

@@ -31,7 +31,7 @@ constexpr Rule kRules[] = {
     {SectionType::kSlots, "slots", &Directory::slots, 2 * kShardHeadBytes, kMostSlotBytes, kMaxSlots},
     {SectionType::kSampling, "sampling", &Directory::sampling, sizeof(Sampling), kMostSamplingBytes, 1},
     {SectionType::kModules, "modules", &Directory::modules, sizeof(Module), kMostStackItemBytes, kMaxModules},
-    {SectionType::kStacks, "stacks", &Directory::stacks, sizeof(Stack), kMostStackItemBytes, kMaxStacks},
+    {SectionType::kStacks, "stacks", &Directory::stacks, kFirstStackBytes, kMostStackItemBytes, kMaxStacks},
     {SectionType::kFrames, "frames", &Directory::frames, sizeof(uint64_t), sizeof(uint64_t), kMaxFrames},
     {SectionType::kSamples, "samples", &Directory::samples, sizeof(Sample), kMostStackItemBytes, kMaxSamples},
 };

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <span>
 #include <tuple>
@@ -22,13 +23,14 @@ namespace {
 constexpr double kNanoseconds = 1e9;
 constexpr uint64_t kAddressMask = (uint64_t{1} << kFrameAddressBits) - 1;
 
-// The items of a section, each cut to what this version knows of it.
+// The items of a section, each cut to what this version knows of it; what an earlier one does not tell is 0.
 template <class Item>
 Result<std::vector<Item>> read_items(const Source& source, const Section& section, const char* name) {
   std::vector<char> bytes(section.used * section.item_bytes);
   if (!source.read(section.offset, bytes)) return Error{std::string("truncated in its ") + name};
   std::vector<Item> items(section.used);
-  for (size_t i = 0; i < items.size(); ++i) std::memcpy(&items[i], bytes.data() + i * section.item_bytes, sizeof(Item));
+  const size_t known = std::min<size_t>(section.item_bytes, sizeof(Item));
+  for (size_t i = 0; i < items.size(); ++i) std::memcpy(&items[i], bytes.data() + i * section.item_bytes, known);
   return items;
 }
 
@@ -43,10 +45,14 @@ Module decoded(const heapster::Module& raw) {
   return module;
 }
 
-StackFigures decoded_figures(const heapster::Stack& raw) {
+StackFigures decoded_figures(const heapster::Stack& raw, bool with_spreads) {
   StackFigures figures;
 #define HEAPSTER_STACK_FIGURE(name, ...) figures.name = raw.name;
+#define HEAPSTER_STACK_LATE_FIGURE HEAPSTER_STACK_FIGURE
+#define HEAPSTER_STACK_SPREAD(name, ...) figures.name = raw.name;
 #include "layout/stacks.def"
+  if (!with_spreads)
+    for (double StackFigures::*spread : kStackSpreads) figures.*spread = std::numeric_limits<double>::quiet_NaN();
   std::copy(std::begin(raw.lifetimes), std::end(raw.lifetimes), figures.lifetimes.begin());
   return figures;
 }
@@ -57,9 +63,19 @@ Frame decoded_frame(uint64_t word, size_t modules) {
   return {word & kAddressMask, number >= 1 && number <= modules ? static_cast<uint32_t>(number - 1) : kNoModule};
 }
 
+// The file counts samples, of which small blocks have few. What is told is told of blocks: here those of one stack,
+// whose sizes are alike, are given what the stack's freed blocks come to.
+void weigh_lifetimes(StackFigures& figures) {
+  double samples = 0;
+  for (const uint64_t count : figures.lifetimes) samples += static_cast<double>(count);
+  if (samples == 0) return;
+  const double each = static_cast<double>(std::max<int64_t>(0, static_cast<int64_t>(figures.freed_count))) / samples;
+  for (uint64_t& count : figures.lifetimes) count = static_cast<uint64_t>(static_cast<double>(count) * each);
+}
+
 class Decoder {
  public:
-  explicit Decoder(Stacks& to) : to_(to) {}
+  Decoder(Stacks& to, bool with_spreads) : to_(to), with_spreads_(with_spreads) {}
 
   void stacks(const std::vector<heapster::Stack>& raw, std::span<const uint64_t> frames) {
     to_.places.assign(raw.size(), kNoStack);
@@ -81,12 +97,13 @@ class Decoder {
         stack.truncated = taken && (raw[i].flags & kStackTruncated) != 0;
         stack.scope = raw[i].scope;
       }
-      add(to_.stacks[known->second].figures, decoded_figures(raw[i]));
+      add(to_.stacks[known->second].figures, decoded_figures(raw[i], with_spreads_));
     }
   }
 
   void samples(const std::vector<heapster::Sample>& raw) {
-    for (const heapster::Sample& sample : raw) {
+    for (size_t i = 0; i < raw.size(); ++i) {
+      const heapster::Sample& sample = raw[i];
       if (sample.pointer == 0) continue;
       const bool named = sample.stack != kNoStack;
       const uint32_t place = named && sample.stack < to_.places.size() ? to_.places[sample.stack] : kNoStack;
@@ -94,9 +111,9 @@ class Decoder {
         ++to_.damaged;
         continue;
       }
-      to_.samples.push_back({sample.bytes, sample.weight_bytes, sample.weight_count,
-                             static_cast<double>(sample.time) / kNanoseconds,
-                             named ? std::optional(place) : std::nullopt, sample.slot, sample.generation});
+      to_.samples.push_back(
+          {sample.bytes, sample.weight_bytes, sample.weight_count, static_cast<double>(sample.time) / kNanoseconds,
+           named ? std::optional(place) : std::nullopt, sample.slot, sample.generation, static_cast<uint32_t>(i)});
     }
   }
 
@@ -112,8 +129,9 @@ class Decoder {
     for (size_t i = 0; i < live.size(); ++i) {
       StackFigures& figures = to_.stacks[i].figures;
       // At the peak they were read one after the other, and what one thread freed may be there without its allocation.
-      for (uint64_t* level : {&figures.peak_count, &figures.peak_bytes})
+      for (uint64_t* level : {&figures.peak_count, &figures.peak_bytes, &figures.peak_samples})
         if (static_cast<int64_t>(*level) < 0) *level = 0;
+      if (to_.sampling.mean_bytes > 1) weigh_lifetimes(figures);
       // Whoever frees another's block and finds no room for an entry of his own could not tell. The samples can.
       if (to_.sampling.stacks_dropped == 0) continue;
       const auto at_least = [](uint64_t& freed, uint64_t all, uint64_t lives) {
@@ -127,6 +145,7 @@ class Decoder {
 
  private:
   Stacks& to_;
+  bool with_spreads_;
   // Each thread writes to entries of its own, so one stack may have several: by scope, flags and frames.
   std::map<std::tuple<uint32_t, uint16_t, std::vector<uint64_t>>, size_t> known_;
 };
@@ -137,6 +156,7 @@ std::string Module::short_name() const { return path.substr(path.find_last_of('/
 
 void add(StackFigures& a, const StackFigures& b) {
   for (const StackFigureInfo& figure : kStackFigures) a.*figure.value += b.*figure.value;
+  for (double StackFigures::*spread : kStackSpreads) a.*spread += b.*spread;
   for (size_t i = 0; i < a.lifetimes.size(); ++i) a.lifetimes[i] += b.lifetimes[i];
 }
 
@@ -166,7 +186,7 @@ Result<std::optional<Stacks>> read_stacks(const Source& source, const Directory&
   Stacks result;
   result.sampling = sampling->front();
   for (const heapster::Module& module : *modules) result.modules.push_back(decoded(module));
-  Decoder decoder(result);
+  Decoder decoder(result, second->stacks.item_bytes >= sizeof(heapster::Stack));
   decoder.stacks(*stacks, *frames);
   decoder.samples(*samples);
   decoder.settle();

@@ -38,11 +38,13 @@ struct Frame {
   }
 };
 
-// Sums that are zero where nothing was sampled, and add up over stacks.
+// Sums that are zero where nothing was sampled, and add up over stacks. Spreads that a file lacks are no numbers.
 struct StackFigures {
 #define HEAPSTER_STACK_FIGURE(name, ...) uint64_t name = 0;
+#define HEAPSTER_STACK_LATE_FIGURE HEAPSTER_STACK_FIGURE
+#define HEAPSTER_STACK_SPREAD(name, ...) double name = 0;
 #include "layout/stacks.def"
-  std::array<uint64_t, kLifetimes> lifetimes{};
+  std::array<uint64_t, kLifetimes> lifetimes{};  // of freed blocks; in 256ths, where not each one is sampled
 
   // What is allocated and not freed. While the program runs its words are not read at one moment, hence never below 0.
   uint64_t live_bytes() const { return alloc_bytes > freed_bytes ? alloc_bytes - freed_bytes : 0; }
@@ -66,6 +68,7 @@ struct Sample {
   double time = 0;                // when it was allocated, seconds since the process started
   std::optional<uint32_t> stack;  // place in Stacks::stacks; nothing: none was taken
   uint32_t slot = 0, generation = 0;
+  uint32_t place = 0;  // in the file's table, as long as it lives
 };
 
 struct Stacks {
@@ -93,6 +96,11 @@ using StackFigureInfo = FigureInfo<StackFigures>;
 using SamplingFigureInfo = FigureInfo<Sampling>;
 inline constexpr auto kStackFigures = std::to_array<StackFigureInfo>({
 #define HEAPSTER_STACK_FIGURE(name, unit, help) {#name, #unit, help, &StackFigures::name},
+#define HEAPSTER_STACK_LATE_FIGURE HEAPSTER_STACK_FIGURE
+#include "layout/stacks.def"
+});
+inline constexpr auto kStackSpreads = std::to_array<double StackFigures::*>({
+#define HEAPSTER_STACK_SPREAD(name, ...) &StackFigures::name,
 #include "layout/stacks.def"
 });
 inline constexpr auto kSamplingFigures = std::to_array<SamplingFigureInfo>({

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // The error of an estimate. A block of s bytes is sampled with probability p = 1 − e^(−s/R), where R is the mean
-// distance between samples, and stands for 1/p blocks. The sum of such weights over n samples has the variance
-// Σ w²·(1 − p), which is known of live blocks, since each has its sample. Of those that were freed only sums are kept:
-// with blocks of one size the variance is W²·(1 − p)/n, so that the standard error as a share is √(e^(−s/R) / n), for
-// which the average size of a site's blocks is taken.
+// distance between samples, and stands for w = 1/p blocks, or s/p bytes. The sum of such weights over the samples has
+// the variance Σ w²·(1 − p), which is an estimate itself: of live blocks it is made of their samples, of others the
+// file has the sums.
+//
+// Where few samples make up the variance, it is low whenever the estimate is. So two samples' worth are added to it, as
+// one does to a count of rare events: then the truth is as often within the error, and within twice the error, as it is
+// said to be. No sample adds more than R² to a variance of bytes. What one adds to that of counts goes by the square of
+// its weight; there Q/V is what they are worth, Q being the sum of their squares. Small blocks of which none happens to
+// be sampled are in no sum. But how many there are in all is counted: what the estimates miss of it by more than twice
+// their error is added to each site's error by its share.
 
 #include "report/sites.h"
 
@@ -37,11 +43,14 @@ std::string key_of(const std::vector<Step>& steps) {
 // Sites by their keys, in the order in which they came.
 class Gathering {
  public:
-  Site& at(std::vector<Step> steps) {
+  // Where the site with these steps is: a new one, if need be.
+  size_t place_of(std::vector<Step> steps) {
     const auto [place, fresh] = places_.try_emplace(key_of(steps), sites_.size());
     if (fresh) sites_.push_back({.steps = std::move(steps)});
-    return sites_[place->second];
+    return place->second;
   }
+  Site& at(size_t place) { return sites_[place]; }
+  Site& at(const std::vector<Step>& steps) { return at(place_of(steps)); }
   std::vector<Site> take() { return std::move(sites_); }
 
  private:
@@ -89,13 +98,44 @@ void add_live(StackFigures& figures, const Sample& sample) {
 double real(uint64_t number) { return static_cast<double>(number); }
 double real_blocks(uint64_t in_256ths) { return real(in_256ths) / static_cast<double>(kWholeBlock); }
 
-double relative_error(double bytes, double blocks, double samples, uint64_t mean_bytes) {
-  if (mean_bytes <= 1 || samples <= 0 || blocks <= 0) return 0;
-  return std::sqrt(std::exp(-bytes / blocks / real(mean_bytes)) / samples);
+// Nothing where the file does not tell, or tells nonsense.
+std::optional<double> error_of(double variance, double worth) {
+  if (!std::isfinite(variance) || !std::isfinite(worth)) return std::nullopt;
+  constexpr double kRounding = 1e-3;  // what is left of sums that should be 0
+  return variance > kRounding ? std::sqrt(variance + 2 * worth) : 0;
 }
 
-Estimate made(double bytes, double blocks, double samples, uint64_t mean_bytes) {
-  return {bytes, blocks, samples, relative_error(bytes, blocks, samples, mean_bytes)};
+std::optional<double> error_of_bytes(double variance, uint64_t mean_bytes) {
+  return error_of(variance, std::min(variance, real(mean_bytes) * real(mean_bytes)));
+}
+
+std::optional<double> error_of_count(double variance, double squares, double missed) {
+  const std::optional<double> error = error_of(variance, variance > 0 ? squares / variance : 0);
+  return error ? std::optional(std::hypot(*error, missed)) : std::nullopt;
+}
+std::optional<double> error_of_blocks(const StackFigures& f, double missed = 0) {
+  return error_of_count(f.alloc_count_variance, f.alloc_count_squares, missed);
+}
+std::optional<double> error_of_temporary(const StackFigures& f, double missed = 0) {
+  return error_of_count(f.temporary_count_variance, f.temporary_count_squares, missed);
+}
+
+// Where blocks that shrank grow again, the same samples count once more.
+std::optional<double> error_of_allocated(const StackFigures& f, uint64_t mean_bytes) {
+  const std::optional<double> once = error_of_bytes(f.alloc_bytes_variance, mean_bytes);
+  return once && std::isfinite(f.shrunk_bytes_error) ? std::optional(*once + f.shrunk_bytes_error) : std::nullopt;
+}
+
+// How far an estimate is off beyond its error, when the truth is known, and twice the error does not reach it.
+double missed(double truth, double found, std::optional<double> error) {
+  const double off = std::abs(truth - found);
+  return error && off > 2 * *error ? std::sqrt(off * off - *error * *error) : 0;
+}
+
+// As a share of what it is the error of.
+std::optional<double> share_of(double whole, std::optional<double> error) {
+  if (!error || whole == 0) return error ? std::optional(0.0) : std::nullopt;
+  return *error / std::abs(whole);
 }
 
 // What a live sample adds to the variance of its site's live bytes.
@@ -105,42 +145,28 @@ double variance_of(const Sample& sample) {
   return real(sample.weight_bytes) * real(sample.weight_bytes) * (1 - sampled);
 }
 
-Estimate live(const StackFigures& f, double variance) {
-  Estimate estimate{real(f.live_bytes()), real_blocks(f.live_count()), real(f.live_samples()), 0};
-  if (estimate.bytes > 0) estimate.error = std::sqrt(variance) / estimate.bytes;
-  return estimate;
+// Whether an entry is of the block that it was of in an earlier snapshot, which may have grown or shrunk since.
+bool same_block(const Sample& before, const Sample& now) {
+  return before.time == now.time && before.slot == now.slot && before.generation == now.generation &&
+         before.stack.has_value() == now.stack.has_value();
 }
 
-// Of samples at the peak, and of temporary ones, there is no count: they are taken to be as heavy as the others.
-double share_of_samples(const StackFigures& f, uint64_t count) {
-  if (f.alloc_count == 0 || count == 0) return 0;
-  return std::max(1.0, real(f.samples) * real(count) / real(f.alloc_count));
+// What the variance of a change is less than those of both levels: twice their covariance, which is that of the size at
+// which the block was the surer to be sampled.
+double common_variance(const Sample& before, const Sample& now) {
+  const double surest = std::max(1.0, real_blocks(std::min(before.weight_count, now.weight_count)));
+  return 2 * real(before.weight_bytes) * real(now.weight_bytes) * (1 - 1 / surest);
 }
 
-double error_bytes(const Estimate& estimate) { return estimate.bytes * estimate.error; }
+Estimate made(double bytes, double blocks, uint64_t samples) { return {bytes, blocks, real(samples), 0}; }
 
-// Of what was allocated, or freed, from one moment to a later one.
-double error_since(uint64_t StackFigures::*bytes, uint64_t StackFigures::*count, uint64_t StackFigures::*samples,
-                   const Site& site, uint64_t mean_bytes) {
-  const auto since = [&](uint64_t StackFigures::*word) {
-    return std::max(0.0, real(site.figures.*word) - real(site.before.*word));
-  };
-  return error_bytes(made(since(bytes), since(count) / static_cast<double>(kWholeBlock), since(samples), mean_bytes));
-}
-
-// Two bounds on the error: what both levels may be off, and within one process what came and went in between.
+// What is live of both snapshots of one process has its samples in both, and is as wrong in both.
 Estimate growth(const Site& site, uint64_t mean_bytes) {
-  const Estimate before = live(site.before, site.before_variance), after = live(site.figures, site.live_variance);
-  double error = std::hypot(error_bytes(before), error_bytes(after));
-  if (site.continued) {
-    const double came =
-        error_since(&StackFigures::alloc_bytes, &StackFigures::alloc_count, &StackFigures::samples, site, mean_bytes);
-    const double went = error_since(&StackFigures::freed_bytes, &StackFigures::freed_count,
-                                    &StackFigures::freed_samples, site, mean_bytes);
-    error = std::min(error, std::hypot(came, went));
-  }
-  Estimate change{after.bytes - before.bytes, after.blocks - before.blocks, after.samples, 0};
-  if (change.bytes != 0) change.error = error / std::abs(change.bytes);
+  const StackFigures &before = site.before, &now = site.figures;
+  Estimate change = made(real(now.live_bytes()) - real(before.live_bytes()),
+                         real_blocks(now.live_count()) - real_blocks(before.live_count()), now.live_samples());
+  const double variance = site.before_variance + site.live_variance - site.common_variance;
+  change.error = share_of(change.bytes, error_of_bytes(variance, mean_bytes));
   return change;
 }
 
@@ -161,10 +187,32 @@ std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& sta
   return steps;
 }
 
+namespace {
+
+// Gives each site its part of what counts are off by in all. Where each block is sampled they are not: what came before
+// the first is no site's.
+void share_what_is_missed(std::vector<Site>& sites, const Snapshot& snapshot) {
+  const StackFigures all = snapshot.stacks->total();
+  const auto give = [&](reader::Number counted, uint64_t StackFigures::*count, std::optional<double> error,
+                        double Site::*part) {
+    const double found = real_blocks(all.*count);
+    if (!counted.known() || found == 0) return;
+    const double each = missed(real(counted.word()), found, error) / found;
+    for (Site& site : sites) site.*part = each * real_blocks(site.figures.*count);
+  };
+  if (snapshot.stacks->sampling.mean_bytes <= 1) return;
+  give(snapshot.stats.alloc.count(), &StackFigures::alloc_count, error_of_blocks(all), &Site::missed_blocks);
+  give(snapshot.stats.temporary_count, &StackFigures::temporary_count, error_of_temporary(all),
+       &Site::missed_temporary);
+}
+
+}  // namespace
+
 Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Selection& selection) {
   const reader::Stacks& stacks = *snapshot.stacks;
   Gathering gathering;
   StackFigures of_ended;
+  std::vector<LiveSample> live;
   std::vector<std::vector<Step>> steps(stacks.stacks.size());
   for (size_t i = 0; i < steps.size(); ++i) {
     steps[i] = steps_of(stacks.stacks[i], stacks, names);
@@ -172,7 +220,7 @@ Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Sel
     if (selection.live_only() || !inside || !selected(steps[i], selection)) continue;
     Site& site = gathering.at(steps[i]);
     site.truncated |= stacks.stacks[i].truncated;
-    add(site.figures, stacks.stacks[i].figures);
+    reader::add(site.figures, stacks.stacks[i].figures);
   }
   for (const Sample& sample : stacks.samples) {
     if (!in_scope(sample.stack ? stacks.stacks[*sample.stack].scope : 0, snapshot, selection.scope)) continue;
@@ -183,51 +231,82 @@ Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Sel
       if (thread == nullptr) add_live(of_ended, sample);
       continue;
     }
-    Site& site = gathering.at(taken);
+    const size_t place = gathering.place_of(taken);
+    Site& site = gathering.at(place);
     site.live_variance += variance_of(sample);
+    live.push_back({place, &sample});
     // What has a stack is in its figures already, unless these are of no use.
     if (!sample.stack || selection.live_only()) add_live(site.figures, sample);
   }
-  return {gathering.take(), stacks.sampling.mean_bytes, snapshot.process.duration, of_ended};
+  std::vector<Site> sites = gathering.take();
+  share_what_is_missed(sites, snapshot);
+  return {std::move(sites), stacks.sampling.mean_bytes, snapshot.process.duration, of_ended, std::move(live)};
 }
 
 Sites compare(const Sites& before, const Sites& after, bool same_process) {
   Gathering gathering;
   for (const Site& site : after.sites) gathering.at(site.steps) = site;
+  std::vector<size_t> places;  // of earlier sites
   for (const Site& site : before.sites) {
-    Site& now = gathering.at(site.steps);
+    places.push_back(gathering.place_of(site.steps));
+    Site& now = gathering.at(places.back());
     now.before = site.figures;
     now.before_variance = site.live_variance;
   }
-  Sites sites{gathering.take(), std::max(before.mean_bytes, after.mean_bytes), after.duration, after.of_ended};
-  for (Site& site : sites.sites) site.continued = same_process;
-  return sites;
+  if (same_process) {
+    std::map<uint32_t, LiveSample> earlier;
+    for (const LiveSample& each : before.live) earlier[each.sample->place] = each;
+    for (const LiveSample& each : after.live) {
+      const auto found = earlier.find(each.sample->place);
+      if (found == earlier.end() || !same_block(*found->second.sample, *each.sample)) continue;
+      if (places[found->second.site] == each.site)
+        gathering.at(each.site).common_variance += common_variance(*found->second.sample, *each.sample);
+    }
+  }
+  return {gathering.take(), std::max(before.mean_bytes, after.mean_bytes), after.duration, after.of_ended, {}};
 }
 
 Estimate estimate(const Site& site, By by, uint64_t mean_bytes) {
   const StackFigures& f = site.figures;
+  Estimate found = made(real(f.alloc_bytes), real_blocks(f.alloc_count), f.samples);
   switch (by) {
     case By::kLive:
-      return live(f, site.live_variance);
+      found = made(real(f.live_bytes()), real_blocks(f.live_count()), f.live_samples());
+      found.error = share_of(found.bytes, error_of_bytes(site.live_variance, mean_bytes));
+      break;
     case By::kPeak:
-      return made(real(f.peak_bytes), real_blocks(f.peak_count), share_of_samples(f, f.peak_count), mean_bytes);
-    case By::kTemporary: {
-      const double blocks = real_blocks(f.temporary_count);
-      const double average = f.alloc_count > 0 ? real(f.alloc_bytes) / real_blocks(f.alloc_count) : 0;
-      return made(blocks * average, blocks, share_of_samples(f, f.temporary_count), mean_bytes);
-    }
+      found = made(real(f.peak_bytes), real_blocks(f.peak_count), f.peak_samples);
+      found.error = share_of(found.bytes, error_of_bytes(f.peak_bytes_variance, mean_bytes));
+      break;
+    case By::kTemporary:
+      found = made(real(f.temporary_bytes), real_blocks(f.temporary_count), f.temporary_samples);
+      found.error = share_of(found.blocks, error_of_temporary(f, site.missed_temporary));
+      break;
     case By::kGrowth:
       return growth(site, mean_bytes);
     case By::kAllocated:
+      found.error = share_of(found.bytes, error_of_allocated(f, mean_bytes));
+      break;
     case By::kCount:
+      found.error = share_of(found.blocks, error_of_blocks(f, site.missed_blocks));
       break;
   }
-  return made(real(f.alloc_bytes), real_blocks(f.alloc_count), real(f.samples), mean_bytes);
+  return found;
 }
 
 bool counts_blocks(By by) { return by == By::kCount || by == By::kTemporary; }
 
 double rank(const Estimate& estimate, By by) { return counts_blocks(by) ? estimate.blocks : estimate.bytes; }
+
+void add(Site& sum, const Site& site) {
+  reader::add(sum.figures, site.figures);
+  reader::add(sum.before, site.before);
+  sum.live_variance += site.live_variance;
+  sum.before_variance += site.before_variance;
+  sum.common_variance += site.common_variance;
+  sum.missed_blocks += site.missed_blocks;
+  sum.missed_temporary += site.missed_temporary;
+}
 
 void sort_by(Sites& sites, By by) {
   const auto rank_of = [&](const Site& site) { return rank(estimate(site, by, sites.mean_bytes), by); };

@@ -4,7 +4,8 @@
 // the same are one site, whatever their addresses; so sites of two processes of one program can be compared.
 //
 // All figures are estimates, but where every allocation is sampled. The error beside them is one standard error: the
-// true value lies within it in two cases of three, and within twice as much in nineteen of twenty.
+// true value lies within it in two cases of three, and within twice as much in nineteen of twenty. A file that lacks
+// what it is made of has none.
 
 #pragma once
 
@@ -38,7 +39,15 @@ struct Site {
   reader::StackFigures before = {};  // of an earlier snapshot, where two are compared
   double live_variance = 0;          // of the estimate of its live bytes, from the samples themselves
   double before_variance = 0;
-  bool continued = false;  // and that was of the same process
+  double missed_blocks = 0;  // its part of what counts are known to be off by, beyond their error
+  double missed_temporary = 0;
+  double common_variance = 0;  // of both, where they are of one process: what lives in both is not in the change's
+};
+
+// A live sample, and where its site is among them all.
+struct LiveSample {
+  size_t site;
+  const reader::Sample* sample;
 };
 
 // The sites of a file, told apart by what tells whether two stacks read the same.
@@ -47,6 +56,7 @@ struct Sites {
   uint64_t mean_bytes = 1;        // between samples
   double duration = 0;            // of the process, seconds
   reader::StackFigures of_ended;  // where a thread is chosen: live blocks of threads that left no name
+  std::vector<LiveSample> live;   // as long as the sites are not sorted, and the snapshot is there
 };
 
 // Which sites, and which of their live blocks.
@@ -67,7 +77,7 @@ Sites make_sites(const reader::Snapshot& snapshot, const reader::Names& names, c
 std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& stacks, const reader::Names& names);
 
 // The sites of `after`, each with what it was in `before`; those that are gone are there too. Within one process the
-// change is surer than the levels: what lives in both snapshots is the same in both.
+// change is surer than the levels: what lives in both snapshots is the same in both. Both are not sorted yet.
 Sites compare(const Sites& before, const Sites& after, bool same_process);
 
 // What sites are ordered by.
@@ -91,8 +101,8 @@ const ByInfo& info_of(By by);
 struct Estimate {
   double bytes = 0;
   double blocks = 0;
-  double samples = 0;  // that it rests on
-  double error = 0;    // of the figure that the order goes by, as a share of it
+  double samples = 0;           // that it rests on
+  std::optional<double> error;  // of the figure that the order goes by, as a share of it; nothing: not known
 
   // So few samples that the figure is no more than a hint.
   bool uncertain() const { return error > 0.5; }
@@ -102,6 +112,9 @@ Estimate estimate(const Site& site, By by, uint64_t mean_bytes);
 // The number that sites are ordered by: bytes, or blocks.
 double rank(const Estimate& estimate, By by);
 bool counts_blocks(By by);
+
+// Adds a site's figures to those of another one, or of them all.
+void add(Site& sum, const Site& site);
 
 // The largest first; sites of no account are left out.
 void sort_by(Sites& sites, By by);

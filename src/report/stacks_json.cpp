@@ -49,7 +49,7 @@ Json estimate_json(const Estimate& estimate) {
   return {{"bytes", estimate.bytes},
           {"blocks", estimate.blocks},
           {"samples", estimate.samples},
-          {"relative_error", estimate.error}};
+          {"relative_error", optional_json(estimate.error)}};
 }
 
 Json site_json(const Site& site, const StacksAnswer& answer) {
@@ -93,6 +93,7 @@ Json sites_json(const StacksAnswer& answer) {
           {"total", estimate_json(answer.total)},
           {"selected", estimate_json(total_of(answer.sites, answer.by))},
           {"net", answer.by == By::kGrowth ? estimate_json(answer.net) : Json(nullptr)},
+          {"counted", answer.counted ? Json(*answer.counted) : Json(nullptr)},
           {"incomplete", answer.incomplete},
           {"sites_found", answer.sites.sites.size()},
           {"ended_threads", {{"live_bytes", answer.sites.of_ended.live_bytes()}}},

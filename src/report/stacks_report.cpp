@@ -40,7 +40,14 @@ std::string ranked(double number, By by) {
 }
 
 std::string sure(const Estimate& estimate, By by) {
-  return estimate.error > 0 ? "± " + amount(rank(estimate, by) * estimate.error, by) : "";
+  if (!estimate.error) return "error not known";
+  return *estimate.error > 0 ? "± " + amount(rank(estimate, by) * *estimate.error, by) : "";
+}
+
+// Where blocks stand beside an estimate of bytes. That of a change in blocks is off by more than it is, mostly.
+std::string blocks_text(const Estimate& estimate, By by) {
+  const bool is_unsure = by == By::kGrowth && estimate.error != 0;
+  return counts_blocks(by) || is_unsure ? "" : plural(estimate.blocks, "block");
 }
 
 std::string joined(const std::vector<std::string>& parts) {
@@ -62,8 +69,7 @@ std::string figures_line(const Site& site, const StacksAnswer& answer) {
   const Estimate found = estimate(site, answer.by, answer.sites.mean_bytes);
   const double all = rank(answer.total, answer.by);
   return joined({ranked(rank(found, answer.by), answer.by), share_text(rank(found, answer.by), all),
-                 sure(found, answer.by), counts_blocks(answer.by) ? "" : plural(found.blocks, "block"),
-                 plural(found.samples, "sample"),
+                 sure(found, answer.by), blocks_text(found, answer.by), plural(found.samples, "sample"),
                  found.uncertain() ? (found.samples < 4 ? "uncertain: few samples" : "uncertain") : ""});
 }
 
@@ -152,24 +158,24 @@ std::string latency_text(std::string_view name, const Latencies& latencies) {
 
 template <typename Counts>
 Estimate sum_of(const Sites& sites, By by, Counts counts) {
-  Estimate total;
-  double variance = 0;
-  for (const Site& site : sites.sites) {
-    const Estimate part = estimate(site, by, sites.mean_bytes);
-    if (!counts(part)) continue;
-    total.bytes += part.bytes;
-    total.blocks += part.blocks;
-    total.samples += part.samples;
-    variance += std::pow(part.error * rank(part, by), 2);
-  }
-  if (rank(total, by) != 0) total.error = std::sqrt(variance) / std::abs(rank(total, by));
-  return total;
+  Site sum;
+  for (const Site& site : sites.sites)
+    if (counts(estimate(site, by, sites.mean_bytes))) add(sum, site);
+  return estimate(sum, by, sites.mean_bytes);
 }
 
 // "+5 MiB more live" says it already; a net figure may be below zero.
 std::string net_text(const Estimate& net) {
   return fmt::format("{}{} in all{}", net.bytes >= 0 ? "+" : "-", sized(std::abs(net.bytes)),
-                     net.error > 0 ? " ± " + sized(std::abs(net.bytes) * net.error) : "");
+                     net.error > 0 ? " ± " + sized(std::abs(net.bytes) * *net.error) : "");
+}
+
+// First what is known for certain.
+std::string counted_text(const StacksAnswer& answer) {
+  if (!answer.counted) return "";
+  const std::string sign = answer.by != By::kGrowth ? "" : *answer.counted < 0 ? "-" : "+";
+  const auto size = std::abs(static_cast<double>(*answer.counted));
+  return sign + amount(size, answer.by) + " counted in all";
 }
 
 // What is shown of how much, and what is not.
@@ -179,12 +185,12 @@ std::string remark_of(const StacksAnswer& answer) {
   const auto is_less = [](double a, double b) { return a < b * (1 - 1e-9); };  // not by the order of a sum
   const bool narrowed = is_less(rank(chosen, answer.by), all);
   const bool shrank = answer.by == By::kGrowth && is_less(answer.net.bytes, chosen.bytes);
-  return joined({shrank ? net_text(answer.net) : "",
+  return joined({counted_text(answer), shrank ? net_text(answer.net) : "",
                  ranked(rank(chosen, answer.by), answer.by) + (shrank ? " where it grew" : "") +
                      (narrowed ? " of " + amount(all, answer.by) : std::string()),
-                 sure(chosen, answer.by), counts_blocks(answer.by) ? "" : plural(chosen.blocks, "block"),
+                 sure(chosen, answer.by), blocks_text(chosen, answer.by),
                  plural(static_cast<double>(answer.sites.sites.size()), "stack"),
-                 answer.incomplete ? "incomplete: tables were full" : ""});
+                 answer.incomplete ? "incomplete: tables were full" : "", answer.near_peak});
 }
 
 void add_left_out(std::vector<std::string>& lines, const StacksAnswer& answer) {
@@ -204,6 +210,24 @@ Estimate total_of(const Sites& sites, By by) {
 
 Estimate net_of(const Sites& sites, By by) {
   return sum_of(sites, by, [](const Estimate&) { return true; });
+}
+
+std::optional<int64_t> counted(const Snapshot& snapshot, By by) {
+  const reader::Stats& stats = snapshot.stats;
+  switch (by) {
+    case By::kLive:
+    case By::kGrowth:
+      return stats.use.curr.value();
+    case By::kAllocated:
+      return (stats.usable.bytes() + stats.realloc_growth.bytes()).value();
+    case By::kCount:
+      return stats.alloc.count().value();
+    case By::kPeak:
+      return snapshot.at_peak.use_curr;
+    case By::kTemporary:
+      return stats.temporary_count.value();
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> way_to(std::vector<Step> steps, size_t depth) {

@@ -138,7 +138,10 @@ int main() {
   STACK(lifetimes);
   STACK(scope);
   STACK(writer);
-  STACK(reserved);
+#define HEAPSTER_STACK_LATE_FIGURE(name, ...) STACK(name);
+#include "layout/stacks.def"
+#define HEAPSTER_STACK_SPREAD(name, ...) STACK(name);
+#include "layout/stacks.def"
 #define SAMPLE(name) FIELD("Sample", Sample, name)
   SAMPLE(pointer);
   SAMPLE(bytes);

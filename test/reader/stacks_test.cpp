@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
+#include <cstring>
 #include <functional>
+#include <span>
 
 #include "reader/dump.h"
 #include "reader/load.h"
@@ -52,7 +55,7 @@ TEST(Stacks, AreToldAsTheyWereWritten) {
   EXPECT_EQ(cache.figures.live_bytes(), 40u * 128 * 4096);
   EXPECT_EQ(cache.figures.live_count(), 40u * 128 * kWholeBlock);
   EXPECT_EQ(cache.figures.elsewhere_count, 10u * 128 * kWholeBlock);
-  EXPECT_EQ(cache.figures.lifetimes[11], 10u);  // 4^10 µs is a second, 4^11 is four
+  EXPECT_EQ(cache.figures.lifetimes[11], 10u * 128 * kWholeBlock);  // 4^10 µs is a second, 4^11 is four
   EXPECT_FALSE(cache.truncated);
   EXPECT_TRUE(stacks.stacks[3].truncated);
   EXPECT_EQ(stacks.stacks[3].frames[0], (Frame{0x7fffe0001000, kNoModule}));
@@ -68,6 +71,13 @@ TEST(Stacks, AddUp) {
   EXPECT_EQ(total.samples, 50u + 2 + 100 + 1);
   EXPECT_EQ(total.alloc_count, (50u * 128 + 2 + 100 * 8192 + 6) * kWholeBlock);
   EXPECT_EQ(total.live_bytes(), 40u * 128 * 4096 + (2u << 20) + 600'000);
+}
+
+// A sample of small blocks stands for more of them: of all stacks together, most freed blocks lived for 2 µs.
+TEST(Stacks, LifetimesAreOfBlocksNotOfSamples) {
+  const StackFigures total = stacks_after([](StackTables&) {}).total();
+  EXPECT_EQ(total.lifetimes[1], 100u * 8192 * kWholeBlock);
+  EXPECT_EQ(total.lifetimes[11], 10u * 128 * kWholeBlock);
 }
 
 // As threads leave them, of which one frees what the other allocated.
@@ -95,6 +105,35 @@ TEST(Stacks, EntriesOfOneStackAddUp) {
   EXPECT_EQ(two.stacks[1].figures.alloc_count, one.stacks[1].figures.alloc_count + 7 * kWholeBlock);
   EXPECT_EQ(*two.samples[0].stack, 1u);
   EXPECT_EQ(two.damaged, 0u);
+}
+
+// As heapster wrote them before it kept what errors are made of: each figure is where it was, and no spread is known.
+TEST(Stacks, OfEarlierFilesAreReadWithoutTheirSpreads) {
+  test::Segment segment = test::busy_segment();
+  std::string bytes = test::busy_stacks().behind(segment);
+  Header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  for (Section& section : std::span(header.sections, header.section_count)) {
+    if (section.type != static_cast<uint32_t>(SectionType::kStacks)) continue;
+    for (size_t i = 1; i < section.used; ++i)
+      std::memmove(&bytes[section.offset + i * kFirstStackBytes], &bytes[section.offset + i * section.item_bytes],
+                   kFirstStackBytes);
+    section.item_bytes = kFirstStackBytes;
+  }
+  std::memcpy(bytes.data(), &header, sizeof header);
+  const auto snapshot = load(MemorySource(bytes));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  const Stacks now = stacks_after([](StackTables&) {});
+  ASSERT_EQ(snapshot->stacks->stacks.size(), now.stacks.size());
+  for (size_t i = 0; i < now.stacks.size(); ++i) {
+    EXPECT_EQ(snapshot->stacks->stacks[i].frames, now.stacks[i].frames);
+    EXPECT_EQ(snapshot->stacks->stacks[i].figures.alloc_bytes, now.stacks[i].figures.alloc_bytes);
+    EXPECT_EQ(snapshot->stacks->stacks[i].figures.lifetimes, now.stacks[i].figures.lifetimes);
+    for (double StackFigures::*spread : kStackSpreads) {
+      EXPECT_TRUE(std::isnan(snapshot->stacks->stacks[i].figures.*spread));
+      EXPECT_FALSE(std::isnan(now.stacks[i].figures.*spread));
+    }
+  }
 }
 
 // What another scope did with it stays apart.

@@ -206,35 +206,6 @@ TEST(Sites, BlocksWithoutAStackAreASiteOfTheirOwn) {
   EXPECT_EQ(answer_of(loaded(tables), By::kLive, {.function = "main"}).sites.sites.size(), 3u);
 }
 
-// 200 blocks of R/4 bytes: each is sampled with p = 1 − e^(−1/4). The error of what a run of the sampler says must be
-// about that which runs have from the truth.
-TEST(Sites, TheErrorIsThatOfRepeatedSampling) {
-  constexpr uint64_t kMean = 1 << 16, kSize = kMean / 4;
-  constexpr int kRuns = 2000, kBlocks = 200;
-  const double p = 1 - std::exp(-0.25);
-  uint64_t state = 1;
-  const auto draw = [&] {  // splitmix64
-    uint64_t z = state += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return static_cast<double>((z ^ z >> 31) >> 11) * 0x1p-53;
-  };
-  double squares = 0, told = 0;
-  for (int run = 0; run < kRuns; ++run) {
-    Site site;
-    for (int i = 0; i < kBlocks; ++i) {
-      if (draw() >= p) continue;
-      site.figures.samples += 1;
-      site.figures.alloc_count += static_cast<uint64_t>(std::lround(kWholeBlock / p));
-      site.figures.alloc_bytes += static_cast<uint64_t>(std::lround(kSize / p));
-    }
-    const Estimate found = estimate(site, By::kAllocated, kMean);
-    squares += std::pow(found.bytes / (kBlocks * kSize) - 1, 2);
-    told += found.error;
-  }
-  EXPECT_NEAR(told / kRuns, std::sqrt(squares / kRuns), 0.01);
-}
-
 // What one thread freed may be in the table at the peak without its allocation.
 TEST(Sites, WhatLivedAtThePeakIsNeverBelowNothing) {
   StackTables tables(1);
@@ -281,7 +252,8 @@ TEST(Sites, TheErrorOfLiveBytesIsThatOfItsSamples) {
   for (int i = 0; i < 3; ++i) tables.keep(stack, 10 << 20, 1);
   tables.keep(stack, 16, 32768);
   const Estimate found = estimate(answer_of(loaded(tables), By::kLive).sites.sites.at(0), By::kLive, 512 * 1024);
-  EXPECT_NEAR(found.error * found.bytes, 512 * 1024, 100);
+  // One sample's worth, and two more because it is so few.
+  EXPECT_NEAR(found.error.value_or(0) * found.bytes, std::sqrt(3) * 512 * 1024, 100);
 }
 
 // What grew by as much as something else shrank is no growth of the program.
@@ -297,6 +269,35 @@ TEST(Sites, GrowthHasANetFigure) {
   EXPECT_EQ(answer.net.bytes, 100);
   const Section section = sites_section(answer);
   EXPECT_TRUE(section.remark.starts_with("+100 B in all · +1.07 KiB more live where it grew")) << section.remark;
+}
+
+// What is known for certain comes before what is estimated.
+TEST(Sites, WhatWasCountedComesFirst) {
+  const reader::Snapshot snapshot = loaded(test::busy_stacks());
+  StacksAnswer answer = answer_of(snapshot, By::kCount);
+  answer.counted = counted(snapshot, By::kCount);
+  ASSERT_EQ(answer.counted, snapshot.stats.alloc.count().value());
+  EXPECT_TRUE(sites_section(answer).remark.starts_with("2,540 counted in all · ")) << sites_section(answer).remark;
+  answer = answer_of(snapshot, By::kPeak);
+  EXPECT_EQ(counted(snapshot, By::kPeak), snapshot.at_peak.use_curr);
+  answer = growth_of(snapshot, snapshot, true);
+  answer.counted = -2048;
+  EXPECT_TRUE(sites_section(answer).remark.starts_with("-2.00 KiB counted in all")) << sites_section(answer).remark;
+}
+
+// Which peak it is, is told with it.
+TEST(Sites, NearThePeakIsSaidWhen) {
+  reader::Snapshot snapshot = loaded(test::busy_stacks());
+  snapshot.at_peak.time = 2.5;
+  snapshot.at_peak.use_curr = 3 << 20;
+  EXPECT_EQ(near_peak_text(snapshot), "near the peak: at 2.50 s, when 3.00 MiB were live");
+  EXPECT_EQ(live_sizes_section(snapshot).remark, near_peak_text(snapshot));
+  StacksAnswer answer = answer_of(snapshot, By::kPeak);
+  answer.near_peak = near_peak_text(snapshot);
+  EXPECT_TRUE(sites_section(answer).remark.ends_with(near_peak_text(snapshot))) << sites_section(answer).remark;
+  EXPECT_EQ(at_peak_json(snapshot)["time"], 2.5);
+  snapshot.at_peak.live = {};
+  EXPECT_EQ(near_peak_text(snapshot), "") << "no table was ever copied";
 }
 
 TEST(Sites, LifetimesHaveAMedianNoLongerThanTheProcess) {

@@ -114,9 +114,9 @@ TEST(Poisson, BlocksThatShrinkAndGrowAreEstimatedWithoutBias) {
   constexpr uint64_t kMean = 16 * 1024;
   constexpr int kBlocks = 20000, kMoments = 12;
   const uint64_t kLives[][kMoments] = {
-      {4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000},          // a buffer that is reused
-      {24, 56, 88, 120, 184, 248, 376, 504, 24, 56, 120, 504},                           // a list that is emptied
-      {100'000, 8, 100'000, 40'000, 8, 16, 32, 64, 128, 256, 512, 1024},                 // a large one that is cut
+      {4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000, 4000, 8000},  // a buffer that is reused
+      {24, 56, 88, 120, 184, 248, 376, 504, 24, 56, 120, 504},                   // a list that is emptied
+      {100'000, 8, 100'000, 40'000, 8, 16, 32, 64, 128, 256, 512, 1024},         // a large one that is cut
       {1000, 2000, 4000, 8000, 16'000, 32'000, 64'000, 63'000, 62'000, 30'000, 60'000, 9000},
   };
   uint64_t state = 4711;

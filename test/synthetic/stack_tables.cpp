@@ -3,6 +3,7 @@
 #include "stack_tables.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace heapster::test {
@@ -19,6 +20,15 @@ void append(std::string& bytes, SectionType type, const std::vector<Item>& items
                                              items.size()};
   std::memcpy(bytes.data(), &header, sizeof header);
   bytes.append(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(Item));
+}
+
+// What a sample adds to variances: w (w - what it is itself), where it stands for w.
+struct Spread {
+  double count, bytes;
+};
+Spread spread_of(uint64_t bytes, uint64_t blocks) {
+  const auto w = static_cast<double>(blocks), size = static_cast<double>(bytes);
+  return {w * (w - 1), w * size * (w * size - size)};
 }
 
 }  // namespace
@@ -49,12 +59,19 @@ void StackTables::allocate(uint32_t stack, uint64_t bytes, uint64_t blocks) {
   stacks[stack].samples += 1;
   stacks[stack].alloc_count += blocks * kWholeBlock;
   stacks[stack].alloc_bytes += blocks * bytes;
+  const Spread spread = spread_of(bytes, blocks);
+  stacks[stack].alloc_count_variance += spread.count;
+  stacks[stack].alloc_count_squares += spread.count * spread.count;
+  stacks[stack].alloc_bytes_variance += spread.bytes;
+  stacks[stack].live_bytes_variance += spread.bytes;
 }
 
 void StackTables::keep(uint32_t stack, uint64_t bytes, uint64_t blocks, uint32_t slot, uint32_t generation) {
   allocate(stack, bytes, blocks);
   stacks[stack].peak_count += blocks * kWholeBlock;
   stacks[stack].peak_bytes += blocks * bytes;
+  stacks[stack].peak_samples += 1;
+  stacks[stack].peak_bytes_variance += spread_of(bytes, blocks).bytes;
   Sample& sample = samples.emplace_back();
   sample = {};
   sample.pointer = 0x7f0000000000 + samples.size() * 0x1000000;
@@ -73,6 +90,7 @@ void StackTables::pass(uint32_t stack, uint64_t bytes, uint64_t blocks, uint64_t
   figures.freed_samples += 1;
   figures.freed_count += blocks * kWholeBlock;
   figures.freed_bytes += blocks * bytes;
+  figures.live_bytes_variance -= spread_of(bytes, blocks).bytes;
   if (elsewhere) figures.elsewhere_count += blocks * kWholeBlock;
   uint32_t lifetime = 0;
   while (lifetime + 1 < kLifetimes && microseconds >= uint64_t{1} << 2 * lifetime) ++lifetime;
@@ -105,6 +123,10 @@ StackTables busy_stacks() {
   tables.keep(leak, 1 << 20, 1);
   for (int i = 0; i < 100; ++i) tables.pass(busy, 64, 8192, 2);
   tables.stacks[busy].temporary_count = 90 * 8192 * kWholeBlock;
+  tables.stacks[busy].temporary_samples = 90;
+  tables.stacks[busy].temporary_bytes = uint64_t{90} * 8192 * 64;
+  tables.stacks[busy].temporary_count_variance = 90 * spread_of(64, 8192).count;
+  tables.stacks[busy].temporary_count_squares = 90 * std::pow(spread_of(64, 8192).count, 2);
   tables.keep(unknown, 100'000, 6);
   tables.stacks[unknown].flags = kStackTruncated;
   tables.sampling.stack_unknown = 3;

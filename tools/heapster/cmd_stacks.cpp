@@ -154,6 +154,10 @@ class Question {
     for (const reader::Snapshot& snapshot : snapshots_) names_.push_back(symbolizer_.names(*snapshot.stacks));
     report::StacksAnswer& answer = wishes_.answer;
     answer.total = report::total_of(sites({}), answer.by);
+    answer.counted = report::counted(snapshots_.back(), answer.by);
+    if (wishes_.growth && answer.counted)
+      if (const auto before = report::counted(snapshots_.front(), answer.by)) *answer.counted -= *before;
+    if (answer.by == By::kPeak) answer.near_peak = report::near_peak_text(snapshots_.back());
     answer.incomplete = snapshots_.back().stacks->dropped() > 0;
     answer.sites = sites(wishes_.selection);
     answer.net = report::net_of(answer.sites, answer.by);
@@ -197,7 +201,8 @@ std::string json_of(const std::vector<reader::Snapshot>& snapshots, const Wishes
   const report::StacksAnswer& answer = wishes.answer;
   report::Json json{{"schema", "heapster-stacks/1"},
                     {"process", report::to_json(snapshots.back().process)},
-                    {"sampling", report::sampling_json(snapshots.back())}};
+                    {"sampling", report::sampling_json(snapshots.back())},
+                    {"at_peak", report::at_peak_json(snapshots.back())}};
   json.update(report::sites_json(answer));
   if (wishes.tree || wishes.callees)
     json["tree"] = report::tree_json(report::make_tree(answer.sites, answer.by, direction_of(wishes)));
