@@ -33,23 +33,36 @@ struct Histogram : heapster_histogram {
     for (const heapster_cell& cell : bucket) sum += cell.count;
     return static_cast<int64_t>(sum);
   }
-  // The size below which the share q of what was counted lies: the rank ceil(q·n), at least 1, and inside its bucket
-  // linear by position. Nothing where the histogram is empty or q is outside [0, 1].
-  std::optional<double> quantile(double q) const {
+  // What is known of the size at the rank ceil(q·n), at least 1, of n sizes: its bucket and the sum of the sizes in
+  // there allow nothing below `low` and nothing above `high`. Nothing where the histogram is empty or q is outside
+  // [0, 1].
+  struct Bounds {
+    int64_t low = 0;
+    int64_t high = 0;
+  };
+  std::optional<Bounds> quantile(double q) const {
     const int64_t all = count();
     if (all <= 0 || !(q >= 0 && q <= 1)) return {};
-    const auto rank = std::clamp<double>(std::ceil(q * static_cast<double>(all)), 1, static_cast<double>(all));
-    double before = 0;
+    const double wanted = std::ceil(q * static_cast<double>(all));
+    const int64_t rank = wanted < static_cast<double>(all) ? std::max<int64_t>(static_cast<int64_t>(wanted), 1) : all;
+    int64_t before = 0;
     for (int i = 0; i < HEAPSTER_BUCKETS; ++i) {
-      const auto here = static_cast<double>(bucket[i].count);
-      if (here > 0 && before + here >= rank) {
-        if (i == 0) return 0;
-        const double low = std::ldexp(1.0, i - 1);
-        return low + (low - 1) * (rank - before) / here;  // the largest size in it is 2·low - 1
-      }
-      before += here;
+      const auto here = static_cast<int64_t>(bucket[i].count);
+      if (here > 0 && before + here >= rank) return bounds_in(i, here, rank - before);
+      before += std::max<int64_t>(here, 0);
     }
     return {};
+  }
+
+ private:
+  // The k-th of a bucket's n sizes: those after it are not smaller, those before it not larger.
+  Bounds bounds_in(int i, int64_t n, int64_t k) const {
+    if (i == 0) return {0, 0};
+    const int64_t low = int64_t{1} << std::min(i - 1, 62);
+    const int64_t high = low - 1 + low;
+    const auto sum = static_cast<int64_t>(bucket[i].bytes);
+    if (n > INT64_MAX / high || sum < n * low || sum > n * high) return {low, high};
+    return {std::max(low, high - (n * high - sum) / k), std::min(high, low + (sum - n * low) / (n - k + 1))};
   }
 };
 

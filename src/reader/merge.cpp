@@ -26,16 +26,17 @@ constexpr int kTries = 4;
 
 struct RawSlot {
   std::vector<char> now;
-  std::vector<char> before;  // zeros where nobody owned the slot earlier
+  std::vector<char> before;  // empty where nobody owned the slot earlier
   ShardHead head;
 };
 
-Result<RawSlot> read_once(const Source& source, const Directory& directory, uint64_t slot) {
-  RawSlot raw{std::vector<char>(directory.shard_bytes()), std::vector<char>(directory.shard_bytes()), {}};
+Result<RawSlot> read_once(const Source& source, const Directory& directory, uint64_t slot, Depth depth) {
+  RawSlot raw{std::vector<char>(directory.shard_bytes()), {}, {}};
   if (!source.read(directory.now_offset(slot), raw.now)) return Error{"truncated in its slots"};
   raw.head = shard_head(raw.now);
-  if (raw.head.generation > 1 && !source.read(directory.before_offset(slot), raw.before))
-    return Error{"truncated in its slots"};
+  if (raw.head.generation <= 1 || depth != Depth::kAll) return raw;
+  raw.before.resize(directory.shard_bytes());
+  if (!source.read(directory.before_offset(slot), raw.before)) return Error{"truncated in its slots"};
   return raw;
 }
 
@@ -46,10 +47,11 @@ bool same_owner(const Source& source, const Directory& directory, uint64_t slot,
   return again == generation;
 }
 
-Result<RawSlot> read_slot(const Source& source, const Directory& directory, uint64_t slot) {
+Result<RawSlot> read_slot(const Source& source, const Directory& directory, uint64_t slot, Depth depth) {
   for (int left = kTries;; --left) {
-    Result<RawSlot> raw = read_once(source, directory, slot);
-    if (!raw || left == 0 || same_owner(source, directory, slot, raw->head.generation)) return raw;
+    Result<RawSlot> raw = read_once(source, directory, slot, depth);
+    if (!raw || left == 0 || depth != Depth::kAll || same_owner(source, directory, slot, raw->head.generation))
+      return raw;
   }
 }
 
@@ -60,71 +62,105 @@ T value_at(const std::vector<char>& shard, uint64_t offset) {
   return value;
 }
 
-// Gives each name its number out of a shard, and notes the names that nobody asked for.
+// Where a file keeps each number that we know by name, looked up once for all of its shards; and what it keeps beside.
 class Decoder {
  public:
-  Decoder(const Directory& directory, const std::vector<char>& shard) : shard_(shard) {
+  explicit Decoder(const Directory& directory) {
+    std::vector<const FieldInfo*> left;
     for (const FieldInfo& field : directory.fields)
-      if (field.kind != static_cast<uint32_t>(FieldKind::kColumn)) left_.push_back(&field);
+      if (field.kind != static_cast<uint32_t>(FieldKind::kColumn)) left.push_back(&field);
+#define HEAPSTER_SIZES(name, ...) name##_ = histogram(left, #name);
+#define HEAPSTER_REALLOCS(name, ...) name##_ = histogram(left, #name);
+#define HEAPSTER_COUNTER(name, ...) name##_ = take(left, #name, FieldKind::kWord);
+#include "heapster/counters.def"
+    rest_ = std::move(left);
   }
 
-  Histogram histogram(const char* name) {
-    Histogram result;
-    for (const FieldKind kind : {FieldKind::kHistogram, FieldKind::kExact, FieldKind::kBlock, FieldKind::kWaiting})
-      if (const FieldInfo* field = take(name, kind)) add_to(result, *field);
-    return result;
+  Stats decode(const std::vector<char>& shard) const {
+    Stats stats;
+#define HEAPSTER_SIZES(name, ...) add_to(stats.name, name##_, shard);
+#define HEAPSTER_REALLOCS(name, ...) add_to(stats.name, name##_, shard);
+#define HEAPSTER_COUNTER(name, ...) \
+  if (name##_ != nullptr) stats.name = Number(value_at<uint64_t>(shard, name##_->offset));
+#include "heapster/counters.def"
+    for (const FieldInfo* field : rest_) stats.unnamed.push_back(unnamed(*field, shard));
+    stats.live_at_fork.known = true;
+    return stats;
   }
 
-  Number word(const char* name) {
-    const FieldInfo* field = take(name, FieldKind::kWord);
-    return field ? Number(value_at<uint64_t>(shard_, field->offset)) : Number();
-  }
-
-  std::vector<Unnamed> rest() const {
-    std::vector<Unnamed> result;
-    for (const FieldInfo* field : left_) {
-      const bool histogram = field->kind != static_cast<uint32_t>(FieldKind::kWord);
-      Histogram all{.known = histogram};
-      if (histogram) add_to(all, *field);
-      const Cell sum =
-          histogram ? Cell{all.count().word(), all.bytes().word()} : Cell{0, value_at<uint64_t>(shard_, field->offset)};
-      result.push_back({field->name, field->unit, histogram, sum});
+  // Every number that the file has is known, and 0.
+  Stats nothing() const {
+    Stats stats;
+#define HEAPSTER_SIZES(name, ...) stats.name.known = name##_[0] != nullptr;
+#define HEAPSTER_REALLOCS(name, ...) stats.name.known = name##_[0] != nullptr;
+#define HEAPSTER_COUNTER(name, ...) \
+  if (name##_ != nullptr) stats.name = Number(0);
+#include "heapster/counters.def"
+    for (const FieldInfo* field : rest_) {
+      const bool is_histogram = field->kind != static_cast<uint32_t>(FieldKind::kWord);
+      stats.unnamed.push_back({field->name, field->unit, is_histogram, {}});
     }
-    return result;
+    stats.live_at_fork.known = true;
+    return stats;
+  }
+
+  // Adds how many blocks are of each size that is counted exactly.
+  void add_lines(std::vector<uint64_t>& lines, const std::vector<char>& shard) const {
+    const FieldInfo* field = usable_[1];
+    if (field == nullptr) return;
+    lines.resize(kExactLines);
+    for (uint32_t line = 1; line < kExactLines; ++line)
+      lines[line] += value_at<uint64_t>(shard, field->offset + uint64_t{line} * field->stride);
   }
 
  private:
-  const FieldInfo* take(std::string_view name, FieldKind kind) {
-    const auto found = std::find_if(left_.begin(), left_.end(), [&](const FieldInfo* f) {
-      return f->name == name && f->kind == static_cast<uint32_t>(kind);
+  // Blocks are told in up to four fields of one name, and the cells, which are the first, say that the file knows them
+  // at all.
+  static constexpr FieldKind kParts[] = {FieldKind::kHistogram, FieldKind::kExact, FieldKind::kBlock,
+                                         FieldKind::kWaiting};
+  using Parts = std::array<const FieldInfo*, std::size(kParts)>;
+
+  static const FieldInfo* take(std::vector<const FieldInfo*>& left, std::string_view name, FieldKind kind) {
+    const auto found = std::find_if(left.begin(), left.end(), [&](const FieldInfo* f) {
+      return f->kind == static_cast<uint32_t>(kind) && f->name == name;
     });
-    if (found == left_.end()) return nullptr;
+    if (found == left.end()) return nullptr;
     const FieldInfo* field = *found;
-    left_.erase(found);
+    left.erase(found);
     return field;
   }
 
-  // Blocks are told in up to four fields of one name, and the cells say that the file knows them at all.
-  void add_to(Histogram& result, const FieldInfo& field) const {
+  static Parts histogram(std::vector<const FieldInfo*>& left, std::string_view name) {
+    Parts parts{};
+    for (size_t i = 0; i < parts.size(); ++i) parts[i] = take(left, name, kParts[i]);
+    return parts;
+  }
+
+  static void add_to(Histogram& result, const Parts& parts, const std::vector<char>& shard) {
+    for (const FieldInfo* field : parts)
+      if (field != nullptr) add_to(result, *field, shard);
+  }
+
+  static void add_to(Histogram& result, const FieldInfo& field, const std::vector<char>& shard) {
     switch (static_cast<FieldKind>(field.kind)) {
       case FieldKind::kHistogram:
         result.known = true;
         for (uint64_t i = 0; i < kBuckets; ++i)
-          result.cells[i] = value_at<Cell>(shard_, field.offset + i * field.stride);
+          result.cells[i] = value_at<Cell>(shard, field.offset + i * field.stride);
         break;
       case FieldKind::kExact:
         for (uint32_t line = 1; line < kExactLines; ++line)
-          add_blocks(result, value_at<uint64_t>(shard_, field.offset + uint64_t{line} * field.stride),
+          add_blocks(result, value_at<uint64_t>(shard, field.offset + uint64_t{line} * field.stride),
                      exact_bytes(line));
         break;
       case FieldKind::kWaiting:
         for (uint32_t i = 0; i < kWaitingLines; ++i) {
-          const uint64_t line = value_at<uint64_t>(shard_, field.offset + uint64_t{i} * field.stride) / kExactStep;
+          const uint64_t line = value_at<uint64_t>(shard, field.offset + uint64_t{i} * field.stride) / kExactStep;
           if (line != 0 && line < kExactLines) add_blocks(result, 1, exact_bytes(static_cast<uint32_t>(line)));
         }
         break;
       default:
-        const auto bytes = value_at<uint64_t>(shard_, field.offset);
+        const auto bytes = value_at<uint64_t>(shard, field.offset);
         add_blocks(result, bytes != 0, bytes);
     }
   }
@@ -135,29 +171,33 @@ class Decoder {
     cell.bytes += count * bytes_each;
   }
 
-  const std::vector<char>& shard_;
-  std::vector<const FieldInfo*> left_;
-};
+  static Unnamed unnamed(const FieldInfo& field, const std::vector<char>& shard) {
+    const bool is_histogram = field.kind != static_cast<uint32_t>(FieldKind::kWord);
+    Histogram all{.known = is_histogram};
+    if (is_histogram) add_to(all, field, shard);
+    const Cell sum =
+        is_histogram ? Cell{all.count().word(), all.bytes().word()} : Cell{0, value_at<uint64_t>(shard, field.offset)};
+    return {field.name, field.unit, is_histogram, sum};
+  }
 
-Stats decode(const Directory& directory, const std::vector<char>& shard) {
-  Stats stats;
-  Decoder decoder(directory, shard);
-#define HEAPSTER_SIZES(name, ...) stats.name = decoder.histogram(#name);
-#define HEAPSTER_REALLOCS(name, ...) stats.name = decoder.histogram(#name);
-#define HEAPSTER_COUNTER(name, ...) stats.name = decoder.word(#name);
+#define HEAPSTER_SIZES(name, ...) Parts name##_{};
+#define HEAPSTER_REALLOCS(name, ...) Parts name##_{};
+#define HEAPSTER_COUNTER(name, ...) const FieldInfo* name##_ = nullptr;
 #include "heapster/counters.def"
-  stats.unnamed = decoder.rest();
-  stats.live_at_fork.known = true;
-  return stats;
-}
+  std::vector<const FieldInfo*> rest_;
+};
 
 std::string text_of(std::span<const char> text) { return {text.begin(), std::find(text.begin(), text.end(), '\0')}; }
 
 // What a slot's present owner did in it.
-Stats share_of(const Directory& directory, const RawSlot& raw, Stats stats) {
-  subtract(stats, decode(directory, raw.before));
+Stats share_of(const Decoder& decoder, const RawSlot& raw, Stats stats) {
   stats.unnamed.clear();  // told for the process alone
-  stats.use.curr = static_cast<uint64_t>(raw.head.net) - static_cast<uint64_t>(shard_head(raw.before).net);
+  stats.use.curr = static_cast<uint64_t>(raw.head.net);
+  if (raw.before.empty()) return stats;
+  Stats before = decoder.decode(raw.before);
+  before.unnamed.clear();
+  subtract(stats, before);
+  stats.use.curr = stats.use.curr - Number(static_cast<uint64_t>(shard_head(raw.before).net));
   return stats;
 }
 
@@ -169,7 +209,7 @@ void add_share(Stats& stats, const Stats& share) {
 // Sorts slots into threads, each with what it did in its scopes, and scopes.
 class Sorter {
  public:
-  explicit Sorter(const Directory& directory) : directory_(directory) {}
+  explicit Sorter(const Decoder& decoder) : decoder_(decoder) {}
 
   void take(uint32_t slot, const RawSlot& raw, Stats stats) {
     const std::string path = text_of(raw.head.scope_path);
@@ -177,7 +217,7 @@ class Sorter {
       threads_.push_back(thread_of(slot, raw, std::move(stats)));
       return;
     }
-    if (raw.head.tid != 0) inside_.emplace_back(raw.head.tid, share_of(directory_, raw, stats));
+    if (raw.head.tid != 0) inside_.emplace_back(raw.head.tid, share_of(decoder_, raw, stats));
     stats.unnamed.clear();
     stats.use.curr = static_cast<uint64_t>(raw.head.net);
     const auto [place, fresh] = own_.try_emplace(path);
@@ -218,10 +258,10 @@ class Sorter {
             shared ? "(shared)" : text_of(raw.head.name),
             static_cast<double>(raw.head.started) / 1e9,
             slot,
-            share_of(directory_, raw, std::move(stats))};
+            share_of(decoder_, raw, std::move(stats))};
   }
 
-  const Directory& directory_;
+  const Decoder& decoder_;
   std::vector<Thread> threads_;
   std::vector<std::pair<uint32_t, Stats>> inside_;  // by the thread that is in there
   std::map<std::string, Scope> own_;                // by path
@@ -278,22 +318,23 @@ Result<std::vector<Arena>> read_arenas(const Source& source, const Section& sect
   return arenas;
 }
 
-Result<Done> merge_slots(const Source& source, const Directory& directory, Snapshot& snapshot) {
-  // No slot yet: every number that the file has is known, and 0.
-  Stats total = decode(directory, std::vector<char>(directory.shard_bytes()));
+Result<Done> merge_slots(const Source& source, const Directory& directory, Depth depth, Snapshot& snapshot) {
+  const Decoder decoder(directory);
+  Stats total = decoder.nothing();
   uint64_t net = 0;
   std::optional<int64_t> headroom;  // of the shard that the only thread writes to
-  Sorter sorter(directory);
+  Sorter sorter(decoder);
   for (uint64_t slot = 0; slot < directory.slots.used; ++slot) {
-    const Result<RawSlot> raw = read_slot(source, directory, slot);
+    const Result<RawSlot> raw = read_slot(source, directory, slot, depth);
     if (!raw) return raw.error();
     net += static_cast<uint64_t>(raw->head.net);
     const auto below =
         static_cast<int64_t>(static_cast<uint64_t>(raw->head.ceiling) - static_cast<uint64_t>(raw->head.net));
     if (raw->head.ceiling != kNoCeiling) headroom = std::min(headroom.value_or(below), below);
-    Stats stats = decode(directory, raw->now);
+    Stats stats = decoder.decode(raw->now);
     add(total, stats);
-    sorter.take(static_cast<uint32_t>(slot), *raw, std::move(stats));
+    decoder.add_lines(total.usable_lines, raw->now);
+    if (depth == Depth::kAll) sorter.take(static_cast<uint32_t>(slot), *raw, std::move(stats));
   }
   snapshot.threads = sorter.threads();
   snapshot.scopes = sorter.scopes();

@@ -10,9 +10,9 @@
 
 namespace heapster::reader {
 
-// Fills stats, threads and scopes. Peaks and live-at-fork cells come from the directory's header and
-// sections, the rest from the slots.
-Result<Done> merge_slots(const Source& source, const Directory& directory, Snapshot& snapshot);
+// Fills stats and, where all is asked for, threads and scopes. Peaks and live-at-fork cells come from the directory's
+// header and sections, the rest from the slots.
+Result<Done> merge_slots(const Source& source, const Directory& directory, Depth depth, Snapshot& snapshot);
 
 // The arenas that have a name.
 Result<std::vector<Arena>> read_arenas(const Source& source, const Section& section);

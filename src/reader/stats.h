@@ -53,6 +53,9 @@ struct Stats {
 
   Use use;
   Histogram live_at_fork;  // what a forked child inherited; empty elsewhere
+  // How many of `usable` are of each size that is counted exactly (exact.h), by its line. Of a process, and of the time
+  // between two snapshots of it; else empty.
+  std::vector<uint64_t> usable_lines;
   std::vector<Unnamed> unnamed;
 
   // What is alive by usable size. Approximate while threads run: its parts are not read at once.
@@ -72,8 +75,19 @@ void walk_together(A& a, B& b, OnHistogram histogram, OnWord word) {
 void add(Stats& a, const Stats& b);
 void subtract(Stats& a, const Stats& b);
 
-// The size below which the share q of the counted sizes lies: the rank ceil(q·n), at least 1, and
-// inside its bucket linear by position. Nothing where the histogram is empty or q is no share.
-std::optional<double> quantile(const Histogram& histogram, double q);
+// What is known of a size: it is neither below `low` nor above `high`.
+struct Bounds {
+  uint64_t low = 0;
+  uint64_t high = 0;
+
+  friend bool operator==(const Bounds&, const Bounds&) = default;
+};
+
+// The size at the rank ceil(q·n), at least 1, of n counted sizes: as near as its bucket and the sum of the sizes in
+// there tell. Nothing where the histogram is empty or q is no share.
+std::optional<Bounds> quantile(const Histogram& histogram, double q);
+
+// The same of requested sizes: nearer, since none is larger than its block, and small blocks are known by 16 bytes.
+std::optional<Bounds> requested_quantile(const Stats& stats, double q);
 
 }  // namespace heapster::reader

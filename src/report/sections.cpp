@@ -67,11 +67,15 @@ std::string point_text(int64_t value, const std::string& unit) {
   return unit == "bytes" ? bytes_text(value) : count_text(value);
 }
 
-std::string quantiles_text(const Histogram& histogram) {
+std::string size_text(uint64_t size) { return bytes_text(static_cast<int64_t>(std::min<uint64_t>(size, INT64_MAX))); }
+
+std::string quantiles_text(const reader::Stats& stats) {
   std::string text;
   for (const int percent : {50, 90, 99}) {
-    const auto size = reader::quantile(histogram, percent / 100.0);
-    if (size) text += fmt::format("{}p{} {}", text.empty() ? "" : " · ", percent, bytes_text(whole(*size)));
+    const auto size = reader::requested_quantile(stats, percent / 100.0);
+    if (!size) continue;
+    text += fmt::format("{}p{} {}", text.empty() ? "" : " · ", percent, size_text(size->low));
+    if (size->low != size->high) text += ".." + size_text(size->high);
   }
   return text;
 }
@@ -82,7 +86,7 @@ std::string thread_label(const reader::Thread& thread) { return thread.name.empt
 
 Section sizes_section(const Snapshot& snapshot) {
   const Histogram& asked = snapshot.stats.alloc;
-  Section section{.title = "Requested sizes", .remark = quantiles_text(asked)};
+  Section section{.title = "Requested sizes", .remark = quantiles_text(snapshot.stats)};
   const Range range = filled({&asked});
   for (uint32_t bucket = range.first; bucket < range.end; ++bucket)
     section.bars.push_back({low_text(bucket), high_text(bucket), static_cast<int64_t>(asked.cells[bucket].count)});

@@ -316,7 +316,7 @@ void sort_by(Sites& sites, By by) {
 }
 
 // The k-th class is of lives shorter than 4^k microseconds; the last one has no end.
-std::optional<double> median_lifetime(const StackFigures& figures, double duration) {
+std::optional<Span> median_lifetime(const StackFigures& figures, double duration) {
   double total = 0;
   for (const uint64_t count : figures.lifetimes) total += real(count);
   if (total == 0) return std::nullopt;
@@ -325,9 +325,9 @@ std::optional<double> median_lifetime(const StackFigures& figures, double durati
   for (uint32_t k = 0; k < kLifetimes; ++k) {
     const double here = real(figures.lifetimes[k]);
     if (here > 0 && wanted <= below + here) {
-      const double low = k == 0 ? 0 : std::ldexp(1.0, 2 * (static_cast<int>(k) - 1));
-      const double high = k + 1 == kLifetimes ? low : std::ldexp(1.0, 2 * static_cast<int>(k));
-      return std::min((low + (high - low) * (wanted - below) / here) * kMicroseconds, duration);
+      const double low = k == 0 ? 0 : std::ldexp(kMicroseconds, 2 * (static_cast<int>(k) - 1));
+      const double high = k + 1 == kLifetimes ? duration : std::ldexp(kMicroseconds, 2 * static_cast<int>(k));
+      return Span{std::min(low, duration), std::min(high, duration)};
     }
     below += here;
   }
@@ -361,17 +361,16 @@ uint64_t Latencies::calls() const { return std::accumulate(std::begin(histogram_
 
 double Latencies::slowest() const { return real(slowest_) * kNanoseconds; }
 
-std::optional<double> Latencies::quantile(double q) const {
+std::optional<Span> Latencies::quantile(double q) const {
   const double total = real(calls());
   if (total == 0) return std::nullopt;
   const double wanted = std::clamp(std::ceil(q * total), 1.0, total);
   double below = 0;
   for (uint32_t k = 0; k < kLatencies; ++k) {
     const double here = real(histogram_[k]);
-    const double low = k == 0 ? 0 : std::ldexp(1.0, static_cast<int>(k));
-    const double high = std::ldexp(1.0, static_cast<int>(k) + 1);
-    if (here > 0 && wanted <= below + here)
-      return std::min((low + (high - low) * (wanted - below) / here) * kNanoseconds, slowest());
+    const double low = k == 0 ? 0 : std::ldexp(kNanoseconds, static_cast<int>(k));
+    const double high = k + 1 == kLatencies ? slowest() : std::ldexp(kNanoseconds, static_cast<int>(k) + 1);
+    if (here > 0 && wanted <= below + here) return Span{std::min(low, slowest()), std::min(high, slowest())};
     below += here;
   }
   return std::nullopt;

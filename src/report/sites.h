@@ -119,9 +119,15 @@ void add(Site& sum, const Site& site);
 // The largest first; sites of no account are left out.
 void sort_by(Sites& sites, By by);
 
-// Half of the blocks that were freed lived no longer, in seconds; nothing where none was freed. It is taken from
-// classes, and none lived longer than the process.
-std::optional<double> median_lifetime(const reader::StackFigures& figures, double duration);
+// What is known of a time, in seconds: it is neither below `low` nor above `high`.
+struct Span {
+  double low = 0;
+  double high = 0;
+};
+
+// The median life of the blocks that were freed: as near as its class tells, and that none lived longer than the
+// process. Nothing where none was freed.
+std::optional<Span> median_lifetime(const reader::StackFigures& figures, double duration);
 // How long freed blocks lived: for each class that has some, in order, its upper bound in seconds, and its share of
 // them all. The last class has no bound.
 struct Lifetimes {
@@ -143,8 +149,8 @@ class Latencies {
 
   uint64_t calls() const;  // that were timed
   double slowest() const;  // seconds
-  // Not above the slowest, in seconds; nothing where no call was timed.
-  std::optional<double> quantile(double q) const;
+  // The class that the quantile lies in, and not above the slowest; nothing where no call was timed.
+  std::optional<Span> quantile(double q) const;
   // For each class that has some, in order, its upper bound in seconds, and its calls.
   struct Class {
     double below;

@@ -30,6 +30,10 @@ Json figures_json(const StackFigures& figures) {
 
 Json optional_json(const std::optional<double>& number) { return number ? Json(*number) : Json(nullptr); }
 
+Json span_json(const std::optional<Span>& span) {
+  return span ? Json{{"low", span->low}, {"high", span->high}} : Json(nullptr);
+}
+
 Json lifetimes_json(const StackFigures& figures) {
   Json list = Json::array();
   for (const Lifetimes& each : lifetimes(figures))
@@ -61,7 +65,7 @@ Json site_json(const Site& site, const StacksAnswer& answer) {
   json["uncertain"] = found.uncertain();
   json["figures"] = figures_json(site.figures);
   if (answer.by == By::kGrowth) json["before"] = figures_json(site.before);
-  json["lifetime_p50"] = optional_json(median_lifetime(site.figures, answer.sites.duration));
+  json["lifetime_p50"] = span_json(median_lifetime(site.figures, answer.sites.duration));
   json["lifetimes"] = lifetimes_json(site.figures);
   json["elsewhere_share"] = optional_json(elsewhere_share(site.figures));
   json["temporary_share"] = optional_json(temporary_share(site.figures));
@@ -76,8 +80,8 @@ Json latency_json(const Latencies& latencies) {
   Json classes = Json::array();
   for (const Latencies::Class& each : latencies.classes())
     classes.push_back({{"below", each.below}, {"calls", each.calls}});
-  return {{"p50", optional_json(latencies.quantile(0.5))},
-          {"p99", optional_json(latencies.quantile(0.99))},
+  return {{"p50", span_json(latencies.quantile(0.5))},
+          {"p99", span_json(latencies.quantile(0.99))},
           {"max", latencies.slowest()},
           {"calls", latencies.calls()},
           {"classes", classes}};

@@ -76,7 +76,8 @@ std::string figures_line(const Site& site, const StacksAnswer& answer) {
 // How long freed blocks lived, and who freed them.
 std::string freed_text(const StackFigures& figures, double duration) {
   std::vector<std::string> parts;
-  if (const auto half = median_lifetime(figures, duration)) parts.push_back("half freed within " + brief_text(*half));
+  if (const auto half = median_lifetime(figures, duration))
+    parts.push_back("half freed within " + brief_text(half->high));
   if (const auto share = elsewhere_share(figures); share && *share > 0)
     parts.push_back(share_text(*share, 1) + " freed by another thread");
   return joined(parts);
@@ -149,10 +150,12 @@ void draw(std::vector<std::string>& lines, const Node& node, double all, By by, 
     lines.push_back(fmt::format("{:>8}  {:>9}  {}… {} more", share_text(rest, all), amount(rest, by), indent, hidden));
 }
 
+std::string span_text(const Span& span) { return brief_text(span.low) + ".." + brief_text(span.high); }
+
 std::string latency_text(std::string_view name, const Latencies& latencies) {
   const auto half = latencies.quantile(0.5), most = latencies.quantile(0.99);
   if (!half || !most) return "";
-  return fmt::format("{} p50 {}, p99 {}, max {} of {}", name, brief_text(*half), brief_text(*most),
+  return fmt::format("{} p50 {}, p99 {}, max {} of {}", name, span_text(*half), span_text(*most),
                      brief_text(latencies.slowest()), plural(static_cast<double>(latencies.calls()), "call"));
 }
 

@@ -101,7 +101,11 @@ void equal() {
   say_stats(stats);
   say("use_curr", stats.use_curr);
   say("use_max", stats.use_max);
-  say("p99", static_cast<int64_t>(stats.alloc_histogram.quantile(0.99).value_or(-1)));
+  for (const int percent : {1, 50, 99}) {
+    const auto bounds = stats.alloc_histogram.quantile(percent / 100.0).value_or(heapster::Histogram::Bounds{-1, -1});
+    say(("p" + std::to_string(percent) + "_low").c_str(), bounds.low);
+    say(("p" + std::to_string(percent) + "_high").c_str(), bounds.high);
+  }
   std::fflush(stdout);
   _exit(0);  // what the streams free at an ordinary end is not in the figures above
 }

@@ -109,10 +109,15 @@ TEST_F(Inside, SaysWhatTheReportSays) {
   const auto told = run("equal");
   const auto snapshot = sandbox_.snapshot();
   for (const auto& [name, value] : told) {
-    if (name.ends_with("_change") || name.ends_with("_histogram") || name == "p99") continue;
+    if (name.ends_with("_change") || name.ends_with("_histogram") || name.starts_with("p")) continue;
     EXPECT_EQ(figure(snapshot, name), value) << name;
   }
-  EXPECT_EQ(static_cast<int64_t>(reader::quantile(snapshot.stats.alloc, 0.99).value_or(-2)), told.at("p99"));
+  for (const int percent : {1, 50, 99}) {
+    const auto bounds = reader::quantile(snapshot.stats.alloc, percent / 100.0);
+    ASSERT_TRUE(bounds);
+    EXPECT_EQ(static_cast<int64_t>(bounds->low), told.at("p" + std::to_string(percent) + "_low"));
+    EXPECT_EQ(static_cast<int64_t>(bounds->high), told.at("p" + std::to_string(percent) + "_high"));
+  }
 }
 
 TEST_F(Inside, ScopesAreCountedApart) {
