@@ -17,6 +17,13 @@ namespace {
 
 reader::Snapshot loaded(const test::Segment& segment) { return *reader::load(reader::MemorySource(segment.bytes())); }
 
+reader::Result<std::vector<Broken>> check(const reader::Snapshot& snapshot, const Budgets& budgets) {
+  auto judge = Judge::make(budgets);
+  if (!judge) return judge.error();
+  judge->take_program(snapshot);
+  return judge->broken();
+}
+
 Budgets limit(std::string_view option, int64_t value) {
   Budgets budgets;
   for (size_t i = 0; i < kBudgets.size(); ++i)
@@ -73,6 +80,54 @@ TEST(Budgets, AnUnseenProgramIsNotKept) {
   test::Segment segment;
   segment.header().notes[static_cast<uint32_t>(Note::k_executable_defines_malloc)] = 1;
   EXPECT_FALSE(check(loaded(segment), limit("--max-allocs", 1)));
+}
+
+// A child that peaked at 4 MiB and a parent that did nothing.
+class Tree : public testing::Test {
+ protected:
+  std::vector<std::string> broken_by(Budgets budgets, bool each = false) {
+    budgets.each = each;
+    auto judge = Judge::make(budgets);
+    for (const uint32_t pid : {4243, 4244}) {
+      test::Segment segment = test::busy_segment();
+      segment.header().identity.pid = pid;
+      judge->take_other(loaded(segment));
+    }
+    judge->take_program(loaded(test::Segment()));
+    judged_ = judge->judged_text();
+    std::vector<std::string> lines;
+    const auto all = judge->broken();
+    for (const Broken& broken : *all) lines.push_back(broken.text);
+    return lines;
+  }
+
+  std::string judged_;
+};
+
+TEST_F(Tree, EachProcessHasItsOwnPeak) {
+  const auto broken = broken_by(limit("--max-peak", 1 << 20));
+  ASSERT_EQ(broken.size(), 2u);
+  EXPECT_EQ(broken[0],
+            "program pid 4243: --max-peak: highest live bytes: 3.95 MiB (4,140,320 bytes) exceeds 1.00 MiB (1,048,576 "
+            "bytes)");
+  EXPECT_TRUE(broken_by(limit("--max-peak", 4'140'320)).empty());
+  EXPECT_EQ(judged_, "program and 2 more processes");
+}
+
+TEST_F(Tree, CountsAddUp) {
+  EXPECT_TRUE(broken_by(limit("--max-allocs", 2 * 2540)).empty());
+  const auto broken = broken_by(limit("--max-allocs", 2 * 2540 - 1));
+  ASSERT_EQ(broken.size(), 1u);
+  EXPECT_EQ(broken[0], "3 processes together: --max-allocs: allocations: 5,080 exceeds 5,079");
+  EXPECT_TRUE(broken_by(limit("--max-allocs", 2540), true).empty()) << "each by itself";
+  EXPECT_EQ(broken_by(limit("--max-allocs", 2539), true).size(), 2u);
+}
+
+TEST_F(Tree, ABaselineIsTheProgramsAlone) {
+  Budgets budgets;
+  budgets.baseline = test::write_temporary("baseline.heap", test::Segment().bytes());
+  EXPECT_TRUE(broken_by(budgets).empty());
+  unlink(budgets.baseline.c_str());
 }
 
 class Baseline : public testing::Test {

@@ -42,7 +42,11 @@ void add_budget_options(CLI::App& application, report::Budgets& budgets) {
         ->type_name(info.unit == "bytes" ? "SIZE" : "N")
         ->group("Budgets");
   }
-  application.add_option("--baseline", budgets.baseline, "a snapshot that must not be exceeded")
+  application
+      .add_flag("--each", budgets.each,
+                "hold each process to the budgets by itself; else counts and sums are those of all together")
+      ->group("Budgets");
+  application.add_option("--baseline", budgets.baseline, "a snapshot that the program itself must not exceed")
       ->type_name("FILE")
       ->group("Budgets");
   application

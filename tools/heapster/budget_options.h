@@ -10,7 +10,7 @@
 
 namespace heapster::tool {
 
-// One option for each row of kBudgets, and --baseline with --tolerance. `budgets` must outlive
+// One option for each row of kBudgets, --each, and --baseline with --tolerance. `budgets` must outlive
 // the parsing.
 void add_budget_options(CLI::App& application, report::Budgets& budgets);
 
