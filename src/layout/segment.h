@@ -268,6 +268,9 @@ struct Ending {
   uint64_t system_nanoseconds;
 };
 
+inline constexpr uint32_t kWaited = 0x10000;
+inline constexpr uint32_t kWaitStatus = 0xffff;
+
 struct Header {
   char magic[8];
   uint32_t version;
@@ -275,7 +278,7 @@ struct Header {
   uint32_t section_count;
   uint32_t state;      // State
   uint32_t snapshots;  // on the signal, so far
-  uint32_t reserved;
+  uint32_t waited;     // by heapster-run in what it keeps: kWaited | the status as waitpid tells it; 0: nobody knows
   Section sections[kMaxSections];
   Identity identity;
   Ending ending;  // filled at the end, and in snapshots on the signal

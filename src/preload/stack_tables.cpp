@@ -304,7 +304,12 @@ bool same_module(const Module& a, const Module& b) {
          memcmp(a.build_id, b.build_id, sizeof a.build_id) == 0 && memcmp(a.path, b.path, sizeof a.path) == 0;
 }
 
-const char* path_of(const link_map& map) { return map.l_name[0] != '\0' ? map.l_name : executable_path(); }
+// The first of all is the program. It has a name, as it was given, where it was started through the dynamic linker,
+// which then has no base.
+const char* path_of(const link_map& map) {
+  const bool named_program = map.l_prev == nullptr && getauxval(AT_BASE) == 0;
+  return map.l_name[0] != '\0' && !named_program ? map.l_name : executable_path();
+}
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #include "preload/start.h"
 
+#include <sys/auxv.h>
+
 #include "layout/schema.h"
 #include "preload/clock.h"
 #include "preload/config.h"
@@ -102,11 +104,24 @@ bool place_segment(int directory, const Identity& identity) {
   return true;
 }
 
+// /proc/self/exe leads to the dynamic linker where that was started with the program's name. Then the kernel gave it no
+// interpreter, and it made the program's name the first argument.
+long read_executable(const char* first_argument, char* to, size_t room) {
+  const int file =
+      getauxval(AT_BASE) == 0 && first_argument != nullptr ? kernel::open_at(AT_FDCWD, first_argument, O_PATH) : -1;
+  if (file < 0) return kernel::read_link("/proc/self/exe", to, room);
+  char link[32];
+  TextBuilder(link, sizeof link).add("/proc/self/fd/").add(static_cast<uint64_t>(file));
+  const long size = kernel::read_link(link, to, room);
+  kernel::close(file);
+  return size;
+}
+
 }  // namespace
 
 void gather_lasting_texts(int argument_count, const char* const* arguments, const char* allocator) {
   char(&text)[sizeof scratch.bytes] = scratch.bytes;
-  const long size = kernel::read_link("/proc/self/exe", text, sizeof text - 1);
+  const long size = read_executable(argument_count > 0 ? arguments[0] : nullptr, text, sizeof text - 1);
   text[size > 0 ? size : 0] = '\0';
   executable = keep_string(size <= 0 && argument_count > 0 ? arguments[0] : text);
   end_lasting_strings();

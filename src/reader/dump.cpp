@@ -183,15 +183,18 @@ bool copy_stacks(const Source& from, Copy& copy, const Directory& first, Header&
   return append(third->frames) && append(third->modules);
 }
 
-void stamp_time(Header& header, uint64_t inode) {
-  const Identity& identity = header.identity;
+void tell_end(Header& header, const Witness& witness) {
   if (header.state != static_cast<uint32_t>(State::kRunning) || header.ending.time != 0) return;
-  const std::optional<uint32_t> pid = Strangers().pid_of(identity);
-  if (!pid || hold_of(*pid, identity, inode) != Hold::kMapped) return;
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const uint64_t nanoseconds = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-  header.ending.time = std::max<uint64_t>(nanoseconds - identity.started_monotonic, 1);
+  header.ending.time = std::max<uint64_t>(witness.time, 1);
+  header.waited = kWaited | (witness.status & kWaitStatus);
+  header.notes[static_cast<uint32_t>(Note::k_oom_kill)] = witness.oom_kills;
+}
+
+void stamp_time(Header& header, uint64_t inode) {
+  if (header.state != static_cast<uint32_t>(State::kRunning) || header.ending.time != 0) return;
+  const auto standing = Strangers().standing_of(header.identity, inode);
+  if (!standing || standing->hold != Hold::kMapped) return;
+  header.ending.time = std::max<uint64_t>(nanoseconds_since_start(standing->pid, header.identity), 1);
 }
 
 // Whether what was written is a snapshot, by the reader's own judgement.
@@ -205,7 +208,7 @@ Result<Done> read_back(const Draft& draft, const std::string& to) {
 
 }  // namespace
 
-Result<Done> dump(const FileSource& from, const std::string& path, const Target& to) {
+Result<Done> dump(const FileSource& from, const std::string& path, const Target& to, const Witness* witness) {
   errno = 0;
   if (const Result<Directory> sound = read_directory(from); !sound) return Error{path + ": " + sound.error().text};
   struct stat status {};
@@ -217,6 +220,7 @@ Result<Done> dump(const FileSource& from, const std::string& path, const Target&
   Result<Directory> directory = copy_timeline(from, copy, to.path);
   if (!directory) return Error{path + ": " + directory.error().text};
   Header header = directory->header;
+  if (witness != nullptr) tell_end(header, *witness);
   stamp_time(header, from.inode());
   const bool copied = copy.section(directory->texts) && copy.section(directory->schema) &&
                       copy.section(directory->live_at_peak) && copy.section(directory->live_at_fork) &&
@@ -229,10 +233,10 @@ Result<Done> dump(const FileSource& from, const std::string& path, const Target&
   return Done{};
 }
 
-Result<Done> dump(const std::string& segment, const std::string& to) {
+Result<Done> dump(const std::string& segment, const std::string& to, const Witness* witness) {
   const Result<FileSource> from = FileSource::open(segment);
   if (!from) return from.error();
-  return dump(*from, segment, {.directory = AT_FDCWD, .name = to, .path = to, .replaces = true});
+  return dump(*from, segment, {.directory = AT_FDCWD, .name = to, .path = to, .replaces = true}, witness);
 }
 
 }  // namespace heapster::reader

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "reader/result.h"
+#include "reader/snapshot.h"
 #include "reader/source.h"
 
 namespace heapster::reader {
@@ -22,8 +23,10 @@ struct Target {
 };
 
 // Written under a temporary name beside the target and renamed, so that half a file is never seen. `path` is what
-// messages call the segment. After a failure errno tells why.
-Result<Done> dump(const FileSource& segment, const std::string& path, const Target& to);
-Result<Done> dump(const std::string& segment, const std::string& to);
+// messages call the segment. After a failure errno tells why. What a witness knows is told in the copy where the
+// process itself told no end.
+Result<Done> dump(const FileSource& segment, const std::string& path, const Target& to,
+                  const Witness* witness = nullptr);
+Result<Done> dump(const std::string& segment, const std::string& to, const Witness* witness = nullptr);
 
 }  // namespace heapster::reader

@@ -121,7 +121,9 @@ void take_function(Runtime& runtime, std::string_view function) {
   }
 }
 
-void take_libraries(Runtime& runtime, Elf* elf) {
+// Calls visit(tag, text) for each entry of the dynamic section whose value is a text.
+template <typename Visit>
+void each_dynamic_text(Elf* elf, Visit visit) {
   for (Elf_Scn* section = elf_nextscn(elf, nullptr); section != nullptr; section = elf_nextscn(elf, section)) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr || header.sh_type != SHT_DYNAMIC || header.sh_entsize == 0) continue;
@@ -130,10 +132,16 @@ void take_libraries(Runtime& runtime, Elf* elf) {
     for (size_t i = 0; i < header.sh_size / header.sh_entsize; ++i) {
       GElf_Dyn entry;
       if (gelf_getdyn(data, static_cast<int>(i), &entry) == nullptr || entry.d_tag == DT_NULL) return;
-      if (entry.d_tag != DT_NEEDED) continue;
-      if (const char* name = elf_strptr(elf, header.sh_link, entry.d_un.d_val)) take_needed(runtime, name);
+      if (entry.d_tag != DT_NEEDED && entry.d_tag != DT_SONAME) continue;
+      if (const char* text = elf_strptr(elf, header.sh_link, entry.d_un.d_val)) visit(entry.d_tag, text);
     }
   }
+}
+
+void take_libraries(Runtime& runtime, Elf* elf) {
+  each_dynamic_text(elf, [&](GElf_Sxword tag, const char* text) {
+    if (tag == DT_NEEDED) take_needed(runtime, text);
+  });
 }
 
 // Exported or not: the program's own calls go to its own functions either way.
@@ -203,6 +211,18 @@ std::optional<Unseen> why_elf_unseen(int fd) {
   return {};
 }
 
+// It asks for no interpreter, since it is one, and has the name of a library.
+bool is_loader(const std::string& path) {
+  const OpenFile file(path);
+  const ElfHandle elf = open_elf(file.fd());
+  if (file.fd() < 0 || elf == nullptr || has_header(elf.get(), PT_INTERP)) return false;
+  bool named = false;
+  each_dynamic_text(elf.get(), [&](GElf_Sxword tag, const char* text) {
+    named = named || (tag == DT_SONAME && std::string_view(text).starts_with("ld"));
+  });
+  return named;
+}
+
 bool is_program(const std::string& path) {
   struct stat status {};
   return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && access(path.c_str(), X_OK) == 0;
@@ -241,6 +261,18 @@ std::optional<Unseen> why_unseen(const std::string& path) {
     program = interpreter;
   }
   return {};
+}
+
+std::string program_behind_loader(const std::string& program, const std::vector<std::string>& command) {
+  static constexpr std::string_view kWithValue[] = {
+      "--library-path", "--glibc-hwcaps-prepend", "--glibc-hwcaps-mask", "--inhibit-rpath", "--audit", "--preload",
+      "--argv0"};
+  if (!is_loader(program)) return program;
+  for (size_t i = 1; i < command.size(); ++i) {
+    if (!command[i].starts_with("--")) return is_program(command[i]) ? command[i] : program;
+    if (std::find(std::begin(kWithValue), std::end(kWithValue), command[i]) != std::end(kWithValue)) ++i;
+  }
+  return program;
 }
 
 Loader loader_of(const std::string& path) {

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "reader/result.h"
 
@@ -16,6 +17,10 @@ namespace heapster::reader {
 
 // The file that execvp would run for a command's first word.
 Result<std::string> find_program(const std::string& word);
+
+// The program that a command really runs: where its first word is the dynamic linker (ld-linux.so.2 [OPTION…] PROGRAM),
+// what that is to load; else the same.
+std::string program_behind_loader(const std::string& program, const std::vector<std::string>& command);
 
 // What becomes of libheapster.so in a program of which it sees nothing.
 enum class Fate {

@@ -13,6 +13,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <tuple>
 
 #include "reader/held_directory.h"
@@ -30,8 +31,10 @@ bool digits_only(const std::string& text) {
 
 bool is_segment_or_snapshot(const std::string& name) { return is_segment(name) || is_snapshot(name); }
 
-void load_into(Listing& listing, const Result<FileSource>& file, const std::string& path, Strangers& strangers) {
-  Result<Snapshot> snapshot = file ? load(*file, path, strangers) : Result<Snapshot>(file.error());
+void load_into(Listing& listing, const Result<FileSource>& file, const std::string& path, Depth depth,
+               Strangers& strangers, std::vector<MappedSegment>& known) {
+  Result<Snapshot> snapshot = file ? load(*file, path, strangers, depth) : Result<Snapshot>(file.error());
+  if (file) known.push_back({path, file->device(), file->inode()});
   if (snapshot) {
     listing.found.push_back({path, std::move(*snapshot)});
   } else if (access(path.c_str(), F_OK) == 0) {  // one that ended meanwhile is no fault
@@ -39,31 +42,33 @@ void load_into(Listing& listing, const Result<FileSource>& file, const std::stri
   }
 }
 
+// Snapshots are large: only their places are moved about.
 void sort(Listing& listing) {
   const auto rank = [](const Found& f) {
     return std::tuple(f.snapshot.process.life != Life::kRunning,
                       UINT64_MAX - f.snapshot.process.identity.started_epoch);
   };
-  std::stable_sort(listing.found.begin(), listing.found.end(),
-                   [&](const Found& a, const Found& b) { return rank(a) < rank(b); });
+  std::vector<size_t> order(listing.found.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return rank(listing.found[a]) < rank(listing.found[b]); });
+  std::vector<Found> sorted;
+  sorted.reserve(order.size());
+  for (const size_t place : order) sorted.push_back(std::move(listing.found[place]));
+  listing.found = std::move(sorted);
 }
 
-Result<Listing> load_all(const std::string& path, bool (*wanted)(const std::string&), Strangers& strangers) {
+Result<Listing> load_all(const std::string& path, bool (*wanted)(const std::string&), Depth depth, Strangers& strangers,
+                         std::vector<MappedSegment>& known) {
   const auto directory = HeldDirectory::open(path);
   if (!directory) return directory.error();
   Listing listing;
   for (const auto& [name, inode] : directory->entries(wanted)) {
     const std::string file = directory->path_of(name);
-    load_into(listing, FileSource::open_at(directory->descriptor(), name, file), file, strangers);
+    load_into(listing, FileSource::open_at(directory->descriptor(), name, file), file, depth, strangers, known);
   }
   sort(listing);
   return listing;
-}
-
-bool lies_in(const std::string& directory, const MappedSegment& segment) {
-  struct stat status {};
-  const std::string path = directory + "/" + segment.path.substr(segment.path.rfind('/') + 1);
-  return lstat(path.c_str(), &status) == 0 && status.st_dev == segment.device && status.st_ino == segment.inode;
 }
 
 // A file of a process with the wanted number, and what makes it the better answer.
@@ -84,11 +89,11 @@ std::optional<Candidate> candidate(const Result<FileSource>& file, const std::st
   if (!snapshot) return std::nullopt;
   const Identity& identity = snapshot->process.identity;
   const std::string& boot = snapshot->process.boot_id;
-  const bool this_boot = boot.empty() || boot == boot_id();
-  const std::optional<uint32_t> present = this_boot ? strangers.pid_of(identity) : std::nullopt;
-  if (present.value_or(identity.pid) != pid) return std::nullopt;
-  const bool alive = present && hold_of(pid, identity, file->inode()) == Hold::kMapped;
-  return Candidate{path, alive, present.has_value(), in_our_namespace(identity.pid_namespace), identity};
+  const bool this_boot = boot.empty() || boot == strangers.boot_id();
+  const auto standing = this_boot ? strangers.standing_of(identity, file->inode()) : std::nullopt;
+  if ((standing ? standing->pid : identity.pid) != pid) return std::nullopt;
+  const bool alive = standing && standing->hold == Hold::kMapped;
+  return Candidate{path, alive, standing.has_value(), in_our_namespace(identity.pid_namespace), identity};
 }
 
 // What a process itself has mapped: found without a run directory, so wherever it has one.
@@ -115,6 +120,11 @@ std::optional<Candidate> best_in(const HeldDirectory& directory, uint32_t pid, S
 // A number that came back belongs to another process now, whose numbers the dead one's are not.
 Error unmeasured(uint32_t pid, const std::string& directory, const std::optional<Candidate>& dead) {
   const std::string number = std::to_string(pid);
+  // Measured in private memory, or not to be (HEAPSTER_FOLLOW=0): its notes would tell, which are in there, too.
+  for (const char* library : {"libheapster.so", "libheapster-new.so"})
+    if (has_loaded(pid, library))
+      return {"process " + number + " has " + library + " loaded, but no segment that others can read: it counts in " +
+              "private memory and tells at its exit, or is not to be measured"};
   if (dead) return {"process " + number + " is not measured; an earlier one of that number left " + dead->path};
   return {start_ticks_of(pid) ? "process " + number + " is not measured (no segment in " + directory + ")"
                               : "no process " + number + " and no segment of it in " + directory +
@@ -160,22 +170,25 @@ std::optional<SegmentName> parse_segment_name(const std::string& name) {
 bool is_segment(const std::string& name) { return parse_segment_name(name).has_value(); }
 bool is_snapshot(const std::string& name) { return !name.starts_with('.') && name.ends_with(".heap"); }
 
-Result<Listing> list(const std::string& directory) {
+Result<Listing> list(const std::string& directory, Depth depth) {
   Strangers strangers;
-  return load_all(directory, is_segment, strangers);
+  std::vector<MappedSegment> known;
+  return load_all(directory, is_segment, depth, strangers, known);
 }
 
 Result<Listing> list_snapshots(const std::string& directory) {
   Strangers strangers;
-  return load_all(directory, is_snapshot, strangers);
+  std::vector<MappedSegment> known;
+  return load_all(directory, is_snapshot, Depth::kAll, strangers, known);
 }
 
-Result<Listing> list_everywhere(const std::string& directory) {
+Result<Listing> list_everywhere(const std::string& directory, Depth depth) {
   Strangers strangers;
-  Result<Listing> listing = load_all(directory, is_segment, strangers);
+  std::vector<MappedSegment> known;
+  Result<Listing> listing = load_all(directory, is_segment, depth, strangers, known);
   if (!listing) return listing;
-  for (const MappedSegment& segment : strangers.segments())
-    if (!lies_in(directory, segment)) load_into(*listing, FileSource::open(segment.path), segment.path, strangers);
+  for (const MappedSegment& segment : strangers.segments(known))
+    load_into(*listing, FileSource::open(segment.path), segment.path, depth, strangers, known);
   sort(*listing);
   return listing;
 }

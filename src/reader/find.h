@@ -39,9 +39,9 @@ struct Listing {
   std::vector<Found> found;
   std::vector<std::string> refused;
 };
-Result<Listing> list(const std::string& directory);
-// And those that live processes elsewhere (another namespace, another root) have mapped.
-Result<Listing> list_everywhere(const std::string& directory);
+Result<Listing> list(const std::string& directory, Depth depth = Depth::kAll);
+// And those that any other live process has mapped: another user's, of another run directory, namespace or root.
+Result<Listing> list_everywhere(const std::string& directory, Depth depth = Depth::kAll);
 
 // The same for the snapshots (.heap) that descendants left there.
 Result<Listing> list_snapshots(const std::string& directory);

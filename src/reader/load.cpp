@@ -7,6 +7,8 @@
 
 #include "reader/load.h"
 
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -123,23 +125,23 @@ Result<Timeline> read_timeline(const Source& source, Directory& directory) {
   return decode_points(directory, bytes);
 }
 
+NoteCount note_of(uint32_t number, uint32_t count) {
+  if (number < kNotes.size())
+    return {std::string(kNotes[number].name), kNotes[number].effect, count, std::string(kNotes[number].text)};
+  return {"note_" + std::to_string(number), Effect::trouble, count, "a note of a later version of heapster"};
+}
+
 std::vector<NoteCount> notes_of(const Header& header) {
   std::vector<NoteCount> notes;
-  for (uint32_t i = 0; i < kMaxNotes; ++i) {
-    const uint32_t count = header.notes[i];
-    if (count == 0) continue;
-    if (i < kNotes.size()) {
-      notes.push_back({std::string(kNotes[i].name), kNotes[i].effect, count, std::string(kNotes[i].text)});
-    } else {
-      notes.push_back({"note_" + std::to_string(i), Effect::trouble, count, "a note of a later version of heapster"});
-    }
-  }
+  for (uint32_t i = 0; i < kMaxNotes; ++i)
+    if (header.notes[i] != 0) notes.push_back(note_of(i, header.notes[i]));
   return notes;
 }
 
 Life life_in(const Header& header) {
   if (header.state == static_cast<uint32_t>(State::kExited)) return Life::kExited;
   if (header.state == static_cast<uint32_t>(State::kReplaced)) return Life::kReplaced;
+  if (header.waited != 0) return WIFEXITED(static_cast<int>(header.waited)) ? Life::kExited : Life::kDead;
   // A snapshot that was taken on the way has its time; what was merely left behind has none.
   return header.ending.time != 0 ? Life::kRunning : Life::kDead;
 }
@@ -151,12 +153,38 @@ Result<Done> read_process(const Source& source, const Directory& directory, Proc
   process.ending = header.ending;
   process.slots_used = static_cast<uint32_t>(directory.slots.used);
   process.life = life_in(header);
+  if (header.waited != 0) process.wait_status = static_cast<int>(header.waited & kWaitStatus);
+  process.end_seen = header.ending.time != 0;
   const uint64_t last = header.ending.time != 0 ? header.ending.time : header.published.time;
   process.duration = static_cast<double>(last) / kNanoseconds;
   process.limit = header.published.limit;
   if (const uint64_t reached = header.published.limit_reached; reached != 0)
     process.limit_reached = static_cast<double>(reached) / kNanoseconds;
   return read_texts(source, directory.texts, process);
+}
+
+// What a column of the timeline would tell now; nothing where it is none that we know.
+std::optional<int64_t> present_value(const Stats& stats, const std::string& column) {
+  if (column.starts_with("use_")) return stats.use.curr.value();  // the level, and the lowest and highest since before
+  if (column == "alloc_count") return stats.alloc.count().value();
+  if (column == "alloc_sum") return stats.alloc.bytes().value();
+  if (column == "dealloc_count") return stats.dealloc.count().value();
+  if (column == "realloc_copy_sum") return (stats.realloc_move.bytes() - stats.realloc_remap_sum).value();
+  return std::nullopt;
+}
+
+// The figures are of a later moment than the last point where nothing happened since then.
+void add_point(Snapshot& snapshot, uint64_t nanoseconds) {
+  Timeline& timeline = snapshot.timeline;
+  const auto time = timeline.column("time");
+  if (!time || nanoseconds > INT64_MAX) return;
+  if (timeline.points.empty()) return;  // there was no clock
+  std::vector<int64_t> point = timeline.points.back();
+  if (point[*time] >= static_cast<int64_t>(nanoseconds)) return;
+  for (size_t i = 0; i < point.size(); ++i)
+    point[i] = present_value(snapshot.stats, timeline.columns[i].name).value_or(point[i]);
+  point[*time] = static_cast<int64_t>(nanoseconds);
+  timeline.points.push_back(std::move(point));
 }
 
 // A module has room for the end of a long path; the program's own is told whole elsewhere.
@@ -169,66 +197,88 @@ void complete_paths(Stacks& stacks, const std::string& executable) {
 // A segment whose process is there: only the kernel knows how it stands.
 void ask_the_kernel(Snapshot& snapshot, uint64_t inode, Strangers& strangers) {
   Process& process = snapshot.process;
-  const bool open_end = process.life == Life::kDead || process.life == Life::kRunning;
-  if (!open_end || process.ending.time != 0) return;
-  if (!process.boot_id.empty() && process.boot_id != boot_id()) return;  // a process without /proc has none
-  const std::optional<uint32_t> pid = strangers.pid_of(process.identity);
-  if (!pid) return;
-  const bool holds = hold_of(*pid, process.identity, inode) == Hold::kMapped;
-  if (!holds && process.identity.start_ticks == 0) return;  // perhaps another process of that number
+  if (process.life != Life::kDead || process.end_seen) return;
+  if (!process.boot_id.empty() && process.boot_id != strangers.boot_id()) return;  // one without /proc has none
+  const auto standing = strangers.standing_of(process.identity, inode);
+  if (!standing) return;
+  const bool holds = standing->hold == Hold::kMapped;
   process.life = holds ? Life::kRunning : Life::kReplaced;
-  const bool inside = !in_our_namespace(process.identity.pid_namespace);
-  if (*pid != process.identity.pid) process.outer_pid = *pid;
+  if (standing->pid != process.identity.pid) process.outer_pid = standing->pid;
   if (!holds) return;
-  const double started = static_cast<double>(process.identity.started_epoch) / kNanoseconds;
-  process.duration = std::max(0.0, epoch_now() - started);
-  if (inside) return;  // its thread numbers mean nothing here
+  const uint64_t now = nanoseconds_since_start(standing->pid, process.identity);
+  process.duration = static_cast<double>(now) / kNanoseconds;
+  process.end_seen = true;
+  add_point(snapshot, now);
+  if (!in_our_namespace(process.identity.pid_namespace)) return;  // its thread numbers mean nothing here
   for (Thread& thread : snapshot.threads) {
     const std::string name = thread.tid != 0 ? thread_name(process.identity.pid, thread.tid) : "";
     if (!name.empty()) thread.name = name;
   }
 }
 
-}  // namespace
-
-Result<Snapshot> load(const Source& source) {
-  Result<Directory> directory = read_directory(source);
-  if (!directory) return directory.error();
-  Snapshot snapshot;
-  Result<Timeline> timeline = read_timeline(source, *directory);
-  if (!timeline) return timeline.error();
-  snapshot.timeline = std::move(*timeline);
-  if (Result<Done> merged = merge_slots(source, *directory, snapshot); !merged) return merged.error();
-  if (Result<Done> process = read_process(source, *directory, snapshot.process); !process) return process.error();
-  Result<std::vector<Arena>> arenas = read_arenas(source, directory->arenas);
+// What is known beside figures; the timeline has been read.
+Result<Done> read_rest(const Source& source, const Directory& directory, Snapshot& snapshot) {
+  Result<std::vector<Arena>> arenas = read_arenas(source, directory.arenas);
   if (!arenas) return arenas.error();
   snapshot.arenas = std::move(*arenas);
-  const Result<Histogram> at_peak = read_cells(source, directory->live_at_peak);
+  const Result<Histogram> at_peak = read_cells(source, directory.live_at_peak);
   if (!at_peak) return at_peak.error();
-  const Header& header = directory->header;
+  const Header& header = directory.header;
   const auto level =
       static_cast<uint64_t>(header.published.table_live) + static_cast<uint64_t>(header.at_fork.live_bytes);
   snapshot.at_peak = {*at_peak, static_cast<int64_t>(level),
                       static_cast<double>(header.published.table_time) / kNanoseconds};
-  snapshot.notes = notes_of(header);
-  Result<std::optional<Stacks>> stacks = read_stacks(source, *directory);
+  Result<std::optional<Stacks>> stacks = read_stacks(source, directory);
   if (!stacks) return stacks.error();
   snapshot.stacks = std::move(*stacks);
   if (snapshot.stacks) complete_paths(*snapshot.stacks, snapshot.process.executable);
+  if (header.ending.time != 0) add_point(snapshot, header.ending.time);
+  return Done{};
+}
+
+}  // namespace
+
+Result<Snapshot> load(const Source& source, Depth depth) {
+  Result<Directory> directory = read_directory(source);
+  if (!directory) return directory.error();
+  Snapshot snapshot;
+  if (depth == Depth::kAll) {
+    Result<Timeline> timeline = read_timeline(source, *directory);
+    if (!timeline) return timeline.error();
+    snapshot.timeline = std::move(*timeline);
+  }
+  if (Result<Done> merged = merge_slots(source, *directory, depth, snapshot); !merged) return merged.error();
+  if (Result<Done> process = read_process(source, *directory, snapshot.process); !process) return process.error();
+  snapshot.notes = notes_of(directory->header);
+  if (depth == Depth::kAll)
+    if (Result<Done> rest = read_rest(source, *directory, snapshot); !rest) return rest.error();
   return snapshot;
+}
+
+Result<Snapshot> load(const FileSource& file, const std::string& path, Strangers& strangers, Depth depth) {
+  Result<Snapshot> snapshot = load(file, depth);
+  if (!snapshot) return Error{path + ": " + snapshot.error().text};
+  ask_the_kernel(*snapshot, file.inode(), strangers);
+  return snapshot;
+}
+
+void tell_end(Snapshot& snapshot, const Witness& witness) {
+  Process& process = snapshot.process;
+  process.wait_status = static_cast<int>(witness.status & kWaitStatus);
+  if (witness.oom_kills != 0)
+    snapshot.notes.push_back(note_of(static_cast<uint32_t>(Note::k_oom_kill), witness.oom_kills));
+  if (process.life != Life::kDead || process.end_seen) return;
+  process.life = WIFEXITED(*process.wait_status) ? Life::kExited : Life::kDead;
+  process.end_seen = true;
+  process.ending.time = std::max<uint64_t>(witness.time, 1);
+  process.duration = static_cast<double>(process.ending.time) / kNanoseconds;
+  add_point(snapshot, process.ending.time);
 }
 
 Result<Snapshot> load(const std::string& path, Strangers& strangers) {
   const Result<FileSource> file = FileSource::open(path);
   if (!file) return file.error();
-  return load(*file, path, strangers);
-}
-
-Result<Snapshot> load(const FileSource& file, const std::string& path, Strangers& strangers) {
-  Result<Snapshot> snapshot = load(file);
-  if (!snapshot) return Error{path + ": " + snapshot.error().text};
-  ask_the_kernel(*snapshot, file.inode(), strangers);
-  return snapshot;
+  return load(*file, path, strangers, Depth::kAll);
 }
 
 Result<Snapshot> load(const std::string& path) {

@@ -19,9 +19,12 @@ Result<Snapshot> load(const std::string& path);
 // The same, for many files: the processes are looked at once.
 Result<Snapshot> load(const std::string& path, Strangers& strangers);
 // And of one that is open; `path` is what messages call it.
-Result<Snapshot> load(const FileSource& file, const std::string& path, Strangers& strangers);
+Result<Snapshot> load(const FileSource& file, const std::string& path, Strangers& strangers, Depth depth = Depth::kAll);
+
+// Adds what a witness knows of the process's end, where the process told no end itself.
+void tell_end(Snapshot& snapshot, const Witness& witness);
 
 // The same without the kernel: what the bytes alone say.
-Result<Snapshot> load(const Source& source);
+Result<Snapshot> load(const Source& source, Depth depth = Depth::kAll);
 
 }  // namespace heapster::reader

@@ -5,7 +5,9 @@
 
 #include "reader/proc.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include <charconv>
 #include <chrono>
 #include <climits>
+#include <ctime>
 #include <optional>
 #include <string_view>
 
@@ -64,23 +67,105 @@ std::optional<uint64_t> hexadecimal(std::string_view text) {
   return value;
 }
 
-// "7f00-7f01 rw-s 00000000 00:1a 5  /dev/shm/…"
-std::optional<Mapping> parse_mapping(std::string_view line) {
+// "7f00-7f01 rw-s 00000000 00:1a 5  /dev/shm/…", where it is of a shared file.
+std::optional<SharedFile> parse_shared_file(std::string_view line) {
+  const std::string_view rights = word(line, 1);
+  if (rights.size() != 4 || rights[3] != 's') return std::nullopt;
   const std::string_view device = word(line, 3);
   const size_t colon = std::min(device.find(':'), device.size());
   const auto major = hexadecimal(device.substr(0, colon));
   const auto minor = hexadecimal(device.substr(std::min(colon + 1, device.size())));
   const auto offset = hexadecimal(word(line, 2));
   const auto inode = number(word(line, 4));
-  const std::string_view rights = word(line, 1);
-  if (!major || !minor || !offset || !inode || rights.size() != 4) return std::nullopt;
   const size_t path = line.find('/');
-  return Mapping{*offset,
-                 *inode,
-                 static_cast<uint32_t>(*major),
-                 static_cast<uint32_t>(*minor),
-                 rights[3] == 's',
-                 std::string(path == std::string_view::npos ? "" : line.substr(path))};
+  if (!major || !minor || !offset || !inode || path == std::string_view::npos) return std::nullopt;
+  return SharedFile{*offset, *inode, static_cast<uint32_t>(*major), static_cast<uint32_t>(*minor),
+                    std::string(line.substr(path))};
+}
+
+// Since Linux 6.11 the kernel looks for mappings of a kind itself, which takes a tenth of the time; <linux/fs.h> may
+// be older than that.
+struct MapQuery {
+  uint64_t size, flags, address;                             // in
+  uint64_t start, end, vma_flags, page_size, offset, inode;  // out
+  uint32_t major, minor, name_size, build_id_size;           // out; sizes in, too
+  uint64_t name_address, build_id_address;                   // in
+};
+constexpr unsigned long kMapQuery = _IOWR('f', 17, MapQuery);
+constexpr uint64_t kSharedFileFromHereOn = 0x08 | 0x10 | 0x20;
+
+std::optional<std::vector<SharedFile>> query_shared_files(int maps) {
+  std::vector<SharedFile> files;
+  char name[PATH_MAX];
+  for (uint64_t address = 0;;) {
+    MapQuery query{};
+    query.size = sizeof query;
+    query.flags = kSharedFileFromHereOn;
+    query.address = address;
+    query.name_size = sizeof name;
+    query.name_address = reinterpret_cast<uintptr_t>(name);
+    if (ioctl(maps, kMapQuery, &query) != 0) {
+      if (errno == ENOENT || errno == ESRCH) return files;  // no further one; no memory at all
+      return std::nullopt;
+    }
+    files.push_back({query.offset, query.inode, query.major, query.minor, query.name_size > 1 ? name : ""});
+    if (query.end <= address) return files;
+    address = query.end;
+  }
+}
+
+std::optional<std::vector<SharedFile>> shared_files_of_thread(uint32_t thread) {
+  const std::string path = of_process(thread, "maps");
+  const int maps = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (maps < 0) return errno == ESRCH ? std::optional(std::vector<SharedFile>()) : std::nullopt;
+  auto files = query_shared_files(maps);
+  close(maps);
+  if (files) return files;
+  const auto text = read_all(path);
+  return text ? std::optional(parse_shared_files(*text)) : std::nullopt;
+}
+
+struct Stat {
+  uint64_t start_ticks;
+  bool ended;  // a zombie
+};
+
+std::optional<Stat> stat_of(const std::string& path) {
+  const std::string text = first_line(path);
+  const size_t name_end = text.rfind(')');  // the name before it may hold spaces and parentheses
+  if (name_end == std::string::npos || name_end + 2 > text.size()) return std::nullopt;
+  const std::string_view after = std::string_view(text).substr(name_end + 2);
+  const auto ticks = number(word(after, 22 - 3));  // field 3 is the first after the name
+  if (!ticks) return std::nullopt;
+  return Stat{*ticks, after.starts_with('Z') || after.starts_with('X')};
+}
+
+// Of a process whose first thread has ended.
+std::optional<uint32_t> living_thread(uint32_t pid) {
+  const std::string tasks = of_process(pid, "task");
+  DIR* directory = opendir(tasks.c_str());
+  if (!directory) return std::nullopt;
+  std::optional<uint32_t> found;
+  while (const dirent* entry = found ? nullptr : readdir(directory)) {
+    const auto thread = number(entry->d_name);
+    if (!thread || *thread == pid) continue;
+    const auto stat = stat_of(tasks + "/" + entry->d_name + "/stat");
+    if (stat && !stat->ended) found = static_cast<uint32_t>(*thread);
+  }
+  closedir(directory);
+  return found;
+}
+
+// The inode that /proc/PROCESS/ns/NAME leads to; 0 where we may not look.
+uint64_t namespace_of(const std::string& process, const char* name) {
+  struct stat status {};
+  return stat(("/proc/" + process + "/ns/" + name).c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+uint64_t nanoseconds_now(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 // The numbers of a line of /proc/PID/status.
@@ -96,35 +181,42 @@ std::vector<uint64_t> status_numbers(uint32_t pid, std::string_view key) {
   return numbers;
 }
 
-// Only an exec gives a process that had no rights a real and an effective user or group that differ.
-bool gained_rights(uint32_t pid, const Identity& identity) {
-  if (identity.uid == 0 || !in_our_namespace(identity.pid_namespace)) return false;
-  const std::vector<uint64_t> users = status_numbers(pid, "Uid");
-  const std::vector<uint64_t> groups = status_numbers(pid, "Gid");
-  return users.size() == 4 && groups.size() == 4 && (users[1] != identity.uid || groups[0] != groups[1]);
-}
-
 }  // namespace
 
-std::optional<uint64_t> start_ticks_of(uint32_t pid) {
-  const std::string text = first_line(of_process(pid, "stat"));
-  const size_t name_end = text.rfind(')');  // the name before it may hold spaces and parentheses
-  if (name_end == std::string::npos || name_end + 2 > text.size()) return std::nullopt;
-  const std::string_view after = std::string_view(text).substr(name_end + 2);
-  const bool zombie = after.starts_with('Z') || after.starts_with('X');
-  return zombie ? std::nullopt : number(word(after, 22 - 3));  // field 3 is the first after the name
+std::optional<Pulse> pulse_of(uint32_t pid) {
+  const auto stat = stat_of(of_process(pid, "stat"));
+  if (!stat) return std::nullopt;
+  if (!stat->ended) return Pulse{stat->start_ticks, pid};
+  const auto thread = living_thread(pid);
+  return thread ? std::optional(Pulse{stat->start_ticks, *thread}) : std::nullopt;
 }
 
-std::optional<std::vector<Mapping>> mappings_of(uint32_t pid) {
-  const std::optional<std::string> maps = read_all(of_process(pid, "maps"));
-  if (!maps) return std::nullopt;
-  std::vector<Mapping> mappings;
-  for (std::string_view rest = *maps; !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    if (auto mapping = parse_mapping(line)) mappings.push_back(std::move(*mapping));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+std::optional<uint64_t> start_ticks_of(uint32_t pid) {
+  const auto pulse = pulse_of(pid);
+  return pulse ? std::optional(pulse->start_ticks) : std::nullopt;
+}
+
+std::vector<SharedFile> parse_shared_files(std::string_view maps) {
+  std::vector<SharedFile> files;
+  while (!maps.empty()) {
+    const std::string_view line = maps.substr(0, maps.find('\n'));
+    if (auto file = parse_shared_file(line)) files.push_back(std::move(*file));
+    maps.remove_prefix(std::min(line.size() + 1, maps.size()));
   }
-  return mappings;
+  return files;
+}
+
+std::optional<std::vector<SharedFile>> shared_files_of(uint32_t pid) {
+  auto files = shared_files_of_thread(pid);
+  if (!files || !files->empty()) return files;
+  const auto pulse = pulse_of(pid);
+  return pulse && pulse->thread != pid ? shared_files_of_thread(pulse->thread) : files;
+}
+
+bool has_loaded(uint32_t pid, const std::string& library) {
+  const auto pulse = pulse_of(pid);
+  const std::string maps = pulse ? read_all(of_process(pulse->thread, "maps")).value_or("") : "";
+  return maps.find("/" + library + "\n") != std::string::npos;
 }
 
 std::optional<View> view_of(const std::string& process) {
@@ -140,8 +232,8 @@ std::optional<View> view_of(const std::string& process) {
 }
 
 bool in_our_namespace(uint64_t pid_namespace) {
-  struct stat status {};
-  return stat("/proc/self/ns/pid", &status) == 0 && status.st_ino == pid_namespace;
+  static const uint64_t ours = namespace_of("self", "pid");
+  return ours != 0 && ours == pid_namespace;
 }
 
 std::optional<uint32_t> inner_pid_of(uint32_t pid) {
@@ -160,12 +252,20 @@ double epoch_now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-Hold hold_of(uint32_t pid, const Identity& identity, uint64_t inode) {
-  const auto mappings = mappings_of(pid);
-  if (!mappings) return gained_rights(pid, identity) ? Hold::kReleased : Hold::kMapped;
-  const bool mapped =
-      std::any_of(mappings->begin(), mappings->end(), [&](const Mapping& m) { return m.inode == inode; });
-  return mapped ? Hold::kMapped : Hold::kReleased;
+uint64_t nanoseconds_since_start(uint32_t pid, const Identity& identity) {
+  static const uint64_t ours = namespace_of("self", "time");
+  const uint64_t its = namespace_of(std::to_string(pid), "time");
+  const bool same_clock = its == 0 || its == ours;
+  const uint64_t now = nanoseconds_now(same_clock ? CLOCK_MONOTONIC : CLOCK_REALTIME);
+  const uint64_t start = same_clock ? identity.started_monotonic : identity.started_epoch;
+  return now > start ? now - start : 0;
+}
+
+bool gained_rights(uint32_t pid, const Identity& identity) {
+  if (identity.uid == 0 || !in_our_namespace(identity.pid_namespace)) return false;
+  const std::vector<uint64_t> users = status_numbers(pid, "Uid");
+  const std::vector<uint64_t> groups = status_numbers(pid, "Gid");
+  return users.size() == 4 && groups.size() == 4 && (users[1] != identity.uid || groups[0] != groups[1]);
 }
 
 }  // namespace heapster::reader

@@ -8,25 +8,34 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layout/segment.h"
 
 namespace heapster::reader {
 
-// Field 22 of /proc/PID/stat; nothing where there is no such process.
+// A process is there while any of its threads is: the first may have ended, and tells little then.
+struct Pulse {
+  uint64_t start_ticks;  // field 22 of /proc/PID/stat
+  uint32_t thread;       // one that lives
+};
+std::optional<Pulse> pulse_of(uint32_t pid);
+// Nothing where there is no such process.
 std::optional<uint64_t> start_ticks_of(uint32_t pid);
 
-// A line of /proc/PID/maps.
-struct Mapping {
+// A file that a process has mapped and writes through (MAP_SHARED).
+struct SharedFile {
   uint64_t offset;
   uint64_t inode;
   uint32_t major, minor;  // of the device
-  bool shared;
-  std::string path;  // as the kernel writes it; empty where there is none
+  std::string path;       // as the kernel writes it
 };
 // Nothing where the kernel does not let us look.
-std::optional<std::vector<Mapping>> mappings_of(uint32_t pid);
+std::optional<std::vector<SharedFile>> shared_files_of(uint32_t pid);
+std::vector<SharedFile> parse_shared_files(std::string_view maps);  // out of the text of /proc/PID/maps
+// Whether a process has a library of this name loaded.
+bool has_loaded(uint32_t pid, const std::string& library);
 
 // From where a process looks at the system.
 struct View {
@@ -48,14 +57,10 @@ std::string thread_name(uint32_t pid, uint32_t tid);
 
 std::string boot_id();
 double epoch_now();
+// Since the start of a process that is there, by its own clock: in another time namespace by the time of day.
+uint64_t nanoseconds_since_start(uint32_t pid, const Identity& identity);
 
-// How a process that is there stands to a segment that names it.
-enum class Hold {
-  kMapped,    // it writes to this very file
-  kReleased,  // it has let go of it: an exec
-};
-// `pid` is the process as we number it. One whose mappings we may not see counts as holding on, unless it has
-// rights that only an exec gives.
-Hold hold_of(uint32_t pid, const Identity& identity, uint64_t inode);
+// Only an exec gives a process that had no rights a real and an effective user or group that differ.
+bool gained_rights(uint32_t pid, const Identity& identity);
 
 }  // namespace heapster::reader

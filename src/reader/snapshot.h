@@ -30,6 +30,8 @@ struct Process {
   Ending ending{};
   Life life = Life::kExited;
   double duration = 0;                  // seconds
+  bool end_seen = true;                 // false: it ended unseen, and `duration` is when it was last heard of
+  std::optional<int> wait_status;       // as waitpid told it to whoever waited for its end
   uint64_t limit = 0;                   // of live bytes; 0: none
   std::optional<double> limit_reached;  // in seconds since the start, where something was refused at a limit
   uint32_t slots_used = 0;
@@ -42,6 +44,13 @@ struct Process {
   std::string snapshot_path;         // where it writes its snapshot at its end; empty: nowhere
   std::vector<std::string> options;  // VARIABLE=value
   std::vector<std::string> refused;
+};
+
+// What somebody who waited for a process knows of its end.
+struct Witness {
+  uint64_t time;       // nanoseconds since its start
+  uint32_t status;     // as waitpid tells it
+  uint32_t oom_kills;  // in its cgroup meanwhile
 };
 
 struct Thread {
@@ -105,6 +114,12 @@ struct NoteCount {
   Effect effect;
   uint32_t count;
   std::string text;
+};
+
+// How much of a file is read.
+enum class Depth {
+  kAll,
+  kFigures,  // of the process as a whole, and who it is; no threads, scopes, arenas, timeline or stacks
 };
 
 struct Snapshot {

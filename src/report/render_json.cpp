@@ -4,6 +4,7 @@
 // is null, never 0 and never left out, so that a consumer may rely on each name.
 
 #include <fmt/format.h>
+#include <sys/wait.h>
 
 #include "reader/hex.h"
 #include "report/formats.h"
@@ -99,29 +100,35 @@ Json to_json(const Value& value) {
 Json to_json(const reader::Process& process) {
   const Identity& identity = process.identity;
   const bool is_root = identity.root_pid == 0;
-  return {{"pid", identity.pid},
-          {"outer_pid", process.outer_pid != 0 ? Json(process.outer_pid) : Json(nullptr)},
-          {"parent_pid", identity.parent_pid},
-          {"uid", identity.uid},
-          {"image", identity.image},
-          {"state", name_of(process.life)},
-          {"executable", process.executable},
-          {"build_id", reader::hex(identity.build_id, identity.build_id_bytes)},
-          {"command", process.command},
-          {"label", process.label},
-          {"allocator", process.allocator},
-          {"start_time", static_cast<double>(identity.started_epoch) / 1e9},
-          {"duration", process.duration},
-          {"limit", process.limit != 0 ? Json(process.limit) : Json(nullptr)},
-          {"limit_reached", process.limit_reached ? Json(*process.limit_reached) : Json(nullptr)},
-          {"start_ticks", identity.start_ticks},
-          {"pid_namespace", identity.pid_namespace},
-          {"boot_id", process.boot_id},
-          {"root_pid", is_root ? identity.pid : identity.root_pid},
-          {"root_ticks", is_root ? identity.start_ticks : identity.root_ticks},
-          {"resources", ending_json(process.ending)},
-          {"options", process.options},
-          {"options_refused", process.refused}};
+  return {
+      {"pid", identity.pid},
+      {"outer_pid", process.outer_pid != 0 ? Json(process.outer_pid) : Json(nullptr)},
+      {"parent_pid", identity.parent_pid},
+      {"uid", identity.uid},
+      {"image", identity.image},
+      {"state", name_of(process.life)},
+      {"executable", process.executable},
+      {"build_id", reader::hex(identity.build_id, identity.build_id_bytes)},
+      {"command", process.command},
+      {"label", process.label},
+      {"allocator", process.allocator},
+      {"start_time", static_cast<double>(identity.started_epoch) / 1e9},
+      {"duration", process.duration},
+      {"end_seen", process.end_seen},
+      {"exit_status", process.wait_status && WIFEXITED(*process.wait_status) ? Json(WEXITSTATUS(*process.wait_status))
+                                                                             : Json(nullptr)},
+      {"signal",
+       process.wait_status && WIFSIGNALED(*process.wait_status) ? Json(WTERMSIG(*process.wait_status)) : Json(nullptr)},
+      {"limit", process.limit != 0 ? Json(process.limit) : Json(nullptr)},
+      {"limit_reached", process.limit_reached ? Json(*process.limit_reached) : Json(nullptr)},
+      {"start_ticks", identity.start_ticks},
+      {"pid_namespace", identity.pid_namespace},
+      {"boot_id", process.boot_id},
+      {"root_pid", is_root ? identity.pid : identity.root_pid},
+      {"root_ticks", is_root ? identity.start_ticks : identity.root_ticks},
+      {"resources", ending_json(process.ending)},
+      {"options", process.options},
+      {"options_refused", process.refused}};
 }
 
 Json at_peak_json(const reader::Snapshot& snapshot) {

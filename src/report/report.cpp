@@ -7,8 +7,10 @@
 #include "report/report.h"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "report/units.h"
 
@@ -134,9 +136,10 @@ class Story {
   }
 
   std::string rate(Number number, bool is_bytes) const {
-    // The writer's clock goes in ticks of some milliseconds; of what lasted none, there is no rate.
+    // The writer's clock goes in ticks of some milliseconds; of what lasted none, there is no rate;
+    // nor is there one of a process whose end nobody saw.
     constexpr double kTick = 0.001;
-    if (!number.known() || number.word() == 0 || process_.duration < kTick) return "";
+    if (!number.known() || number.word() == 0 || !process_.end_seen || process_.duration < kTick) return "";
     return rate_text(real(number) / process_.duration, is_bytes);
   }
 
@@ -171,17 +174,20 @@ class Story {
 
 std::string state_text(const Process& process) {
   const std::string time = seconds_text(process.duration);
+  const int status = process.wait_status.value_or(0);
   switch (process.life) {
     case reader::Life::kRunning:
       return fmt::format("{} {}", process.ending.time == 0 ? "running for" : "running, at", time);
     case reader::Life::kExited:
-      return "exited after " + time;
+      return status == 0 ? "exited after " + time : fmt::format("exited with {} after {}", WEXITSTATUS(status), time);
     case reader::Life::kReplaced:
       return "replaced by exec after " + time;
     case reader::Life::kDead:
       break;
   }
-  return "dead, last seen at " + time;
+  if (process.wait_status)
+    return fmt::format("ended by signal {} ({}) after {}", WTERMSIG(status), strsignal(WTERMSIG(status)), time);
+  return process.duration > 0 ? "dead, last seen at " + time : "dead, not seen after its start";
 }
 
 bool empty(const Section& section) {

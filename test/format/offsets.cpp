@@ -29,7 +29,7 @@ int main() {
   HEADER(section_count);
   HEADER(state);
   HEADER(snapshots);
-  HEADER(reserved);
+  HEADER(waited);
   HEADER(sections);
   HEADER(identity);
   HEADER(ending);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 
@@ -46,6 +47,27 @@ TEST(Dump, HoldsTheSameNumbers) {
   EXPECT_EQ(a->process.label, b->process.label);
   ASSERT_EQ(b->arenas.size(), 1u);
   EXPECT_EQ(b->arenas[0].name, kPool);
+}
+
+TEST(Dump, TellsWhatAWitnessSawOfTheEnd) {
+  const RunDirectory run;
+  Segment segment = test::busy_segment();
+  segment.header().state = static_cast<uint32_t>(State::kRunning);
+  segment.header().ending.time = 0;
+  const std::string from = run.write("1-2-3", segment.whole());
+  const std::string to = run.path() + "/copy.heap";
+  Witness witness{.time = 20'000'000'000, .status = SIGKILL, .oom_kills = 1};
+  ASSERT_TRUE(dump(from, to, &witness));
+  const auto killed = load(to);
+  ASSERT_TRUE(killed) << killed.error().text;
+  EXPECT_EQ(killed->process.life, Life::kDead);
+  EXPECT_EQ(killed->process.wait_status, SIGKILL);
+  EXPECT_TRUE(killed->process.end_seen);
+  EXPECT_DOUBLE_EQ(killed->process.duration, 20);
+  EXPECT_EQ(killed->notes.back().name, "oom_kill");
+  witness.status = 3 << 8;
+  ASSERT_TRUE(dump(from, to, &witness));
+  EXPECT_EQ(load(to)->process.life, Life::kExited) << "by a system call of its own";
 }
 
 // A segment leaves room for what its tables may become; a copy does not.

@@ -5,15 +5,25 @@
 #include "reader/find.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
 
 #include "living.h"
 #include "reader/load.h"
 #include "reader/proc.h"
+#include "reader/strangers.h"
 
 namespace heapster::reader {
 namespace {
@@ -79,8 +89,17 @@ TEST(List, AnotherStartTimeMeansAnotherProcess) {
   const RunDirectory run;
   Segment segment = test::own_segment();
   ++segment.header().identity.start_ticks;
-  const Mapping mapping(run.write(test::segment_name(segment), segment.whole()));
+  run.write(test::segment_name(segment), segment.whole());
   EXPECT_EQ(only_life(run), Life::kDead);
+}
+
+// In another time namespace the kernel tells another start.
+TEST(List, WhoeverMapsTheFileIsTheProcess) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  segment.header().identity.start_ticks += 1000;
+  const Mapping mapping(run.write(test::segment_name(segment), segment.whole()));
+  EXPECT_EQ(only_life(run), Life::kRunning);
 }
 
 TEST(List, AnotherBootMeansAnotherProcess) {
@@ -122,6 +141,36 @@ TEST(List, LiveOnesFirstThenTheLatest) {
   EXPECT_EQ(listing->found[0].snapshot.process.identity.pid, static_cast<uint32_t>(getpid()));
   EXPECT_EQ(listing->found[1].snapshot.process.identity.pid, 22u);
   EXPECT_EQ(listing->found[2].snapshot.process.identity.pid, 11u);
+}
+
+// Another user's, and of a run directory of its own: whoever can be shown can be listed.
+TEST(List, WhatALiveProcessHasMappedElsewhereIsListed) {
+  const RunDirectory run, elsewhere;
+  Segment segment = test::own_segment();
+  const std::string path = elsewhere.write(test::segment_name(segment), segment.whole());
+  const Mapping mapping(path);
+  EXPECT_TRUE(list(run.path())->found.empty());
+  const auto listing = list_everywhere(run.path(), Depth::kFigures);
+  const auto there = [&](const Found& found) { return found.path == path; };
+  EXPECT_EQ(std::count_if(listing->found.begin(), listing->found.end(), there), 1);
+  const auto at_home = list_everywhere(elsewhere.path(), Depth::kFigures);
+  EXPECT_EQ(std::count_if(at_home->found.begin(), at_home->found.end(), there), 1) << "once";
+}
+
+TEST(List, FiguresAreTheSameWithoutTheRest) {
+  const RunDirectory run;
+  Segment segment = test::busy_segment();
+  const std::string path = run.write(test::segment_name(segment), segment.whole());
+  const auto all = list(run.path(), Depth::kAll), figures = list(run.path(), Depth::kFigures);
+  ASSERT_EQ(figures->found.size(), 1u);
+  const Snapshot &a = all->found[0].snapshot, &b = figures->found[0].snapshot;
+  EXPECT_EQ(a.stats.alloc.count(), b.stats.alloc.count());
+  EXPECT_EQ(a.stats.live().bytes(), b.stats.live().bytes());
+  EXPECT_EQ(a.stats.use.curr, b.stats.use.curr);
+  EXPECT_EQ(a.stats.use.max, b.stats.use.max);
+  EXPECT_EQ(a.process.executable, b.process.executable);
+  EXPECT_FALSE(a.timeline.points.empty());
+  EXPECT_TRUE(b.timeline.points.empty());
 }
 
 TEST(List, OtherFilesAreNoSegments) {
@@ -228,9 +277,74 @@ TEST(Resolve, ALiveSegmentIsFoundWhereverItIsMapped) {
   EXPECT_EQ(*resolve(std::to_string(getpid()), run.path()), path);
 }
 
-TEST(Proc, UnreadableMappingsCountAsHeld) {
-  EXPECT_FALSE(mappings_of(4194305));
-  EXPECT_EQ(hold_of(4194305, test::own_segment().header().identity, 1), Hold::kMapped);
+// What the kernel looks up itself and what is read from the text of /proc/PID/maps; and after the first thread's end.
+TEST(Proc, AProcessIsAliveWhileAThreadIs) {
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  const std::string path = run.write(test::segment_name(segment), segment.whole());
+  const pid_t child = fork();
+  if (child == 0) {
+    static const Mapping mapping(path);
+    std::thread([ready = pipe_ends[1]] {
+      while (pulse_of(static_cast<uint32_t>(getpid()))->thread == static_cast<uint32_t>(getpid())) sched_yield();
+      [[maybe_unused]] const ssize_t told = write(ready, "x", 1);
+      for (;;) pause();
+    }).detach();
+    syscall(SYS_exit, 0);  // the first thread alone
+  }
+  char byte = 0;
+  ASSERT_EQ(read(pipe_ends[0], &byte, 1), 1);
+  const auto number = static_cast<uint32_t>(child);
+  const auto pulse = pulse_of(number);
+  ASSERT_TRUE(pulse);
+  EXPECT_NE(pulse->thread, number);
+  EXPECT_EQ(start_ticks_of(number), pulse->start_ticks);
+  struct stat status {};
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  Identity identity = segment.header().identity;
+  identity.pid = number;
+  Strangers strangers;
+  for (const uint64_t ticks : {pulse->start_ticks, pulse->start_ticks + 500}) {
+    identity.start_ticks = ticks;  // of another time namespace, it may differ
+    const auto standing = strangers.standing_of(identity, status.st_ino);
+    ASSERT_TRUE(standing) << ticks;
+    EXPECT_EQ(standing->pid, number);
+    EXPECT_EQ(standing->hold, Hold::kMapped);
+  }
+  identity.start_ticks = pulse->start_ticks;
+  EXPECT_EQ(strangers.standing_of(identity, status.st_ino + 1)->hold, Hold::kReleased);
+  identity.start_ticks += 500;
+  EXPECT_FALSE(strangers.standing_of(identity, status.st_ino + 1)) << "another process of that number";
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_FALSE(pulse_of(number));
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+}
+
+TEST(Proc, SharedFilesAreThoseOfTheText) {
+  const RunDirectory run;
+  Segment segment = test::own_segment();
+  const std::string path = run.write(test::segment_name(segment), segment.whole());
+  const Mapping mapping(path);
+  const auto files = shared_files_of(static_cast<uint32_t>(getpid()));
+  ASSERT_TRUE(files);
+  const auto same = [&](const SharedFile& file) { return file.path == path && file.offset == 0 && file.inode != 0; };
+  EXPECT_EQ(std::count_if(files->begin(), files->end(), same), 1);
+  std::ostringstream text;
+  text << std::ifstream("/proc/self/maps").rdbuf();
+  const std::vector<SharedFile> parsed = parse_shared_files(text.str());
+  ASSERT_EQ(parsed.size(), files->size());
+  for (size_t i = 0; i < parsed.size(); ++i) {
+    EXPECT_EQ(parsed[i].path, (*files)[i].path);
+    EXPECT_EQ(parsed[i].inode, (*files)[i].inode);
+    EXPECT_EQ(parsed[i].offset, (*files)[i].offset);
+    EXPECT_EQ(parsed[i].major, (*files)[i].major);
+    EXPECT_EQ(parsed[i].minor, (*files)[i].minor);
+  }
+  EXPECT_FALSE(shared_files_of(4194305));
 }
 
 TEST(Proc, OurOwnViewIsOurs) {

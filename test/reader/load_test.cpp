@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -189,11 +190,51 @@ TEST(Load, TimelineKeepsThePointsWhoseTimesIncrease) {
     segment.add_point(point);
   }
   segment.header().published.timeline_stamp = 7;  // a writer in the middle of it, for ever
+  segment.header().ending.time = 40;
   const auto snapshot = load_bytes(segment.bytes());
   ASSERT_TRUE(snapshot) << snapshot.error().text;
   std::vector<int64_t> times;
   for (const auto& point : snapshot->timeline.points) times.push_back(point[*snapshot->timeline.column("time")]);
-  EXPECT_EQ(times, (std::vector<int64_t>{10, 20, 30}));
+  EXPECT_EQ(times, (std::vector<int64_t>{10, 20, 30, 40}));
+}
+
+int64_t last_of(const Timeline& timeline, std::string_view column) {
+  return timeline.points.back()[*timeline.column(column)];
+}
+
+// What lives since the last point lived until the end, or lives now.
+TEST(Load, TheTimelineReachesTheMomentThatTheFiguresAreOf) {
+  Segment segment = test::busy_segment();
+  segment.header().ending.time = 9'000'000'000;
+  const auto snapshot = load_bytes(segment.bytes());
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  EXPECT_EQ(last_of(snapshot->timeline, "time"), 9'000'000'000);
+  EXPECT_EQ(last_of(snapshot->timeline, "use_curr"), snapshot->stats.use.curr.value());
+  EXPECT_EQ(last_of(snapshot->timeline, "alloc_count"), snapshot->stats.alloc.count().value());
+  EXPECT_EQ(last_of(snapshot->timeline, "alloc_sum"), snapshot->stats.alloc.bytes().value());
+  EXPECT_EQ(last_of(snapshot->timeline, "dealloc_count"), snapshot->stats.dealloc.count().value());
+  EXPECT_EQ(last_of(snapshot->timeline, "realloc_copy_sum"),
+            (snapshot->stats.realloc_move.bytes() - snapshot->stats.realloc_remap_sum).value());
+}
+
+TEST(Load, OfAKilledProcessTheEndIsWhatAWitnessTells) {
+  Segment segment = test::busy_segment();
+  segment.header().state = static_cast<uint32_t>(State::kRunning);
+  segment.header().ending.time = 0;
+  auto snapshot = load_bytes(segment.bytes());
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(snapshot->process.life, Life::kDead);
+  EXPECT_FALSE(snapshot->process.end_seen);
+  const size_t notes = snapshot->notes.size();
+  tell_end(*snapshot, {.time = 20'000'000'000, .status = SIGKILL, .oom_kills = 2});
+  EXPECT_EQ(snapshot->process.life, Life::kDead);
+  EXPECT_TRUE(snapshot->process.end_seen);
+  EXPECT_EQ(snapshot->process.wait_status, SIGKILL);
+  EXPECT_DOUBLE_EQ(snapshot->process.duration, 20);
+  EXPECT_EQ(last_of(snapshot->timeline, "time"), 20'000'000'000);
+  ASSERT_EQ(snapshot->notes.size(), notes + 1);
+  EXPECT_EQ(snapshot->notes.back().name, "oom_kill");
+  EXPECT_EQ(snapshot->notes.back().count, 2u);
 }
 
 // A writer that is at work on the timeline during the first reads, and done afterwards.
@@ -215,6 +256,7 @@ class Rearranging final : public Source {
 
 TEST(Load, ReadsATimelineAgainThatMovedMeanwhile) {
   Segment segment;
+  segment.header().ending.time = 1;
   const auto with_points = [&](std::initializer_list<int64_t> times, uint32_t stamp) {
     segment.section(SectionType::kTimeline).used = 0;
     for (const int64_t time : times) {

@@ -46,7 +46,7 @@ TEST(Json, HasTheShapeThatIsPromised) {
   EXPECT_EQ(json["threads"][1]["stats"]["use_max"], nullptr);
   EXPECT_EQ(json["notes"][0]["name"], "option_refused");
   EXPECT_EQ(json["timeline"]["columns"][0], "time");
-  EXPECT_EQ(json["timeline"]["points"].size(), 20u);
+  EXPECT_EQ(json["timeline"]["points"].size(), 21u);
 }
 
 TEST(Json, HistogramsAre64CountsAndWhatIsBesides) {
@@ -167,7 +167,7 @@ TEST(OpenMetrics, BucketsAreCumulativeWithCanonicalBounds) {
 TEST(Massif, IsReadByMsPrint) {
   const auto ran = test::run_shell("ms_print /dev/stdin", render_massif({busy()}));
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_NE(ran.out.find("Number of snapshots: 23"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("Number of snapshots: 24"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("(peak)"), std::string::npos);
   EXPECT_NE(ran.out.find("4,140,320"), std::string::npos);
 }

@@ -29,6 +29,12 @@ using testing::Not;
 
 const std::string kSubject = program_path("subject");
 
+char process_state(pid_t pid) {
+  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+  const size_t name_end = stat.rfind(") ");
+  return name_end == std::string::npos ? '?' : stat[name_end + 2];
+}
+
 class HeapsterRun : public testing::Test {
  protected:
   Ended run(Words options, const Words& command, Variables variables = {}, const std::string& input = {}) {
@@ -98,6 +104,93 @@ TEST_F(HeapsterRun, CollectsWhatAKilledProgramLeft) {
   EXPECT_EQ(left(), 0u);
 }
 
+// What the process cannot tell, since it is gone.
+TEST_F(HeapsterRun, TellsWhenAndHowAKilledProgramEnded) {
+  const std::string script = "my $text = 'x' x 1e6; select undef, undef, undef, 1.1; kill KILL => $$";
+  const auto json = nlohmann::json::parse(run({"--json", "-o", "killed.heap"}, {"perl", "-e", script}).err);
+  const auto kept = reader::load(sandbox_.path("killed.heap"));
+  ASSERT_TRUE(kept) << kept.error().text;
+  EXPECT_EQ(json["process"]["signal"], SIGKILL);
+  EXPECT_EQ(json["process"]["state"], "dead");
+  EXPECT_GE(json["process"]["duration"], 1.1);
+  EXPECT_EQ(kept->process.wait_status, SIGKILL);
+  EXPECT_GE(kept->process.duration, 1.1);
+  const auto& timeline = kept->timeline;
+  EXPECT_GE(timeline.points.back()[*timeline.column("time")], 1'100'000'000);
+  EXPECT_EQ(timeline.points.back()[*timeline.column("use_curr")], kept->stats.use.curr.value());
+}
+
+// A cgroup of 48 MiB; it is removed with the object.
+class SmallCgroup {
+ public:
+  SmallCgroup() {
+    std::ifstream lines("/proc/self/cgroup");
+    for (std::string line; std::getline(lines, line);) {
+      const std::string path = line.substr(line.find('/')) + "/heapster-test-" + std::to_string(getpid());
+      const bool first = line.find(":memory:") != std::string::npos;
+      if (!first && !line.starts_with("0::")) continue;
+      const std::string directory = "/sys/fs/cgroup" + std::string(first ? "/memory" : "") + path;
+      std::error_code fault;
+      if (!fs::create_directory(directory, fault)) continue;
+      std::ofstream limit(directory + (first ? "/memory.limit_in_bytes" : "/memory.max"));
+      if (limit << (48 << 20) << std::flush) {
+        directory_ = directory;
+        return;
+      }
+      fs::remove(directory, fault);
+    }
+  }
+  SmallCgroup(const SmallCgroup&) = delete;
+  ~SmallCgroup() {
+    if (!directory_.empty()) eventually([&] { return rmdir(directory_.c_str()) == 0; });
+  }
+  const std::string& directory() const { return directory_; }
+
+ private:
+  std::string directory_;
+};
+
+TEST_F(HeapsterRun, TellsThatTheKernelKilledForWantOfMemory) {
+  const SmallCgroup cgroup;
+  if (cgroup.directory().empty()) GTEST_SKIP() << "no cgroup can be made here";
+  const Ended ended = sandbox_.run({"sh", "-c",
+                                    "echo $$ > " + cgroup.directory() + "/cgroup.procs && exec " + heapster_path() +
+                                        " run --json -o killed.heap perl -e 'my @all; push @all, q(x) x 1e6 while 1'"},
+                                   {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
+  EXPECT_EQ(ended.exit_code, 128 + SIGKILL) << ended.err;
+  const auto snapshot = reader::load(sandbox_.path("killed.heap"));
+  ASSERT_TRUE(snapshot) << snapshot.error().text;
+  ASSERT_FALSE(snapshot->notes.empty());
+  EXPECT_EQ(snapshot->notes.back().name, "oom_kill");
+  EXPECT_EQ(snapshot->notes.back().count, 1u);
+  EXPECT_THAT(ended.err, HasSubstr("\"oom_kill\""));
+}
+
+TEST_F(HeapsterRun, TellsTheExitOfAProgramThatLeavesByASystemCall) {
+  const std::string script =
+      "import ctypes; ctypes.CDLL(None).syscall(231 if __import__('os').uname().machine == "
+      "'x86_64' else 94, 3)";
+  const Ended ended = run({"-o", "left.heap"}, {"python3", "-c", script});
+  EXPECT_EQ(ended.exit_code, 3);
+  EXPECT_THAT(ended.err, HasSubstr("exited with 3 after "));
+  EXPECT_EQ(reader::load(sandbox_.path("left.heap"))->process.life, reader::Life::kExited);
+}
+
+TEST_F(HeapsterRun, SeesAProgramThroughTheDynamicLinker) {
+  const std::string loader =
+      fs::exists("/lib64/ld-linux-x86-64.so.2") ? "/lib64/ld-linux-x86-64.so.2" : "/lib/ld-linux-aarch64.so.1";
+  const Ended ended = run({"--stacks=1"}, {loader, kSubject, "return"});
+  EXPECT_EQ(ended.exit_code, 7);
+  EXPECT_THAT(ended.err, Not(HasSubstr("statically linked")));
+  EXPECT_THAT(ended.err, testing::StartsWith("heapster: subject"));
+  const auto snapshot = sandbox_.snapshot();
+  EXPECT_EQ(snapshot.process.executable, fs::canonical(kSubject));
+  ASSERT_TRUE(snapshot.stacks);
+  const auto& modules = snapshot.stacks->modules;
+  EXPECT_TRUE(std::any_of(modules.begin(), modules.end(),
+                          [&](const reader::Module& module) { return module.path == snapshot.process.executable; }));
+}
+
 TEST_F(HeapsterRun, PutsDescendantsIntoOneDirectoryAndOneTable) {
   std::ofstream(sandbox_.path("Makefile")) << "all: a b c\na b c:\n\tperl -e 'my @$@ = (1..1000)'\n";
   const Ended ended = run({}, {"make", "-j2"});
@@ -115,6 +208,21 @@ TEST_F(HeapsterRun, PutsDescendantsIntoOneDirectoryAndOneTable) {
   EXPECT_EQ(left(), 0u);
 }
 
+// A killed process leaves a segment, of which a snapshot is made; one that dumps on the signal leaves two snapshots.
+TEST_F(HeapsterRun, CountsEachDescendantOnce) {
+  const std::string script =
+      "for signal in KILL ABRT SEGV TERM USR1; do perl -e \"kill $signal => \\$\\$\"; done; "
+      "perl -e 'kill USR1 => $$; kill KILL => $$'; :";
+  for (const Words& options : {Words{"--json"}, Words{"--json", "-o", "none"}}) {
+    const auto json = nlohmann::json::parse(run(options, {"bash", "-c", "exec 2>&-; " + script}).err);
+    std::map<std::string, int> processes;
+    for (const auto& family : json["descendants"]) processes[family["executable"]] = family["processes"];
+    EXPECT_EQ(processes["perl"], 6) << json["descendants"];
+  }
+  EXPECT_THAT(run({}, {"bash", "-c", "exec 2>&-; " + script}).err, testing::ContainsRegex("perl +6 "));
+  EXPECT_EQ(left(), 0u);
+}
+
 TEST_F(HeapsterRun, JudgesByBudgets) {
   EXPECT_EQ(run({"-q", "--max-allocs", "1e9"}, {kSubject, "exec"}).exit_code, 1) << "the program's own failure";
   EXPECT_EQ(run({"-q", "--max-allocs", "1e9", "--max-peak", "1G"}, {kSubject, "nothing"}).exit_code, 0);
@@ -123,6 +231,32 @@ TEST_F(HeapsterRun, JudgesByBudgets) {
   EXPECT_THAT(broken.err, HasSubstr("--max-allocs"));
   EXPECT_THAT(broken.err, HasSubstr("--max-peak"));
   EXPECT_EQ(run({"-q", "--max-allocs", "0"}, {kSubject, "return"}).exit_code, 7);
+}
+
+// The shell itself stays small.
+TEST_F(HeapsterRun, JudgesTheWholeTree) {
+  const Words command = {"bash", "-c", "perl -e 'my $text = \"x\" x (8 << 20)'; :"};
+  const Ended broken = run({"-q", "-o", "tree.heap", "--max-peak", "4M"}, command);
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.err, testing::ContainsRegex("budget broken: perl pid [0-9]+: --max-peak: "));
+  EXPECT_THAT(broken.err, HasSubstr("budgets judged by bash and 1 more process"));
+  const Ended kept = run({"-q", "-o", "none", "--max-peak", "1G"}, command);
+  EXPECT_EQ(kept.exit_code, 0);
+  EXPECT_EQ(kept.err, "heapster-run: budgets kept by bash and 1 more process\n");
+  const auto json = nlohmann::json::parse(run({"--json", "-o", "none", "--max-peak", "4M"}, command).err);
+  EXPECT_EQ(json["budgets"]["kept"], false);
+  EXPECT_EQ(json["budgets"]["processes"], 2);
+  const Ended checked = sandbox_.run({heapster_path(), "check", sandbox_.path("tree.heap"), "--max-peak", "4M"});
+  EXPECT_EQ(checked.exit_code, 1);
+  EXPECT_THAT(checked.out, testing::ContainsRegex("^perl pid [0-9]+: --max-peak: "));
+  EXPECT_THAT(checked.out, HasSubstr("judged: bash and 1 more process\n"));
+}
+
+TEST_F(HeapsterRun, MissesABaselineBeforeTheProgramStarts) {
+  const Ended ended = run({"-q", "--baseline", "absent.heap"}, {"touch", "started"});
+  EXPECT_EQ(ended.exit_code, 2);
+  EXPECT_THAT(ended.err, HasSubstr("absent.heap: No such file"));
+  EXPECT_TRUE(files().empty());
 }
 
 TEST_F(HeapsterRun, ComparesWithABaseline) {
@@ -238,6 +372,41 @@ TEST_F(HeapsterRun, PassesSignalsOn) {
   background.send(SIGTERM);
   EXPECT_EQ(background.line(), "") << "its end, before that of its input could be another reason";
   EXPECT_EQ(background.wait().exit_code, 128 + SIGTERM);
+}
+
+// All but the two that nobody can catch. Two (32, 33) are libc's own, which no program can handle but any can die of.
+TEST_F(HeapsterRun, PassesEverySignalOn) {
+  const std::string script =
+      "use Config; $| = 1; my $n = 0; for my $name (split / /, $Config{sig_name}) { my $number = $n++; "
+      "next if $number == 0 || $number > 64 || $name =~ /^(KILL|STOP|NUM32|NUM33)$/; "
+      "$SIG{$name} = sub { print \"$number\\n\" }; } print \"ready\\n\"; sleep 1 while 1;";
+  Background background(sandbox_, {heapster_path(), "run", "-q", "perl", "-e", script},
+                        {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
+  ASSERT_EQ(background.line(), "ready");
+  for (int number = 1; number <= 64; ++number) {
+    if (number == SIGKILL || number == SIGSTOP || number == 32 || number == 33) continue;
+    background.send(number);
+    ASSERT_EQ(background.line(), std::to_string(number));
+    if (number != SIGTSTP && number != SIGTTIN && number != SIGTTOU) continue;
+    EXPECT_TRUE(eventually([&] { return process_state(background.pid()) == 'T'; })) << "stops as the program may";
+    background.send(SIGCONT);
+    ASSERT_EQ(background.line(), std::to_string(SIGCONT));
+  }
+  background.send(33);
+  EXPECT_EQ(background.wait().exit_code, 128 + 33);
+}
+
+TEST_F(HeapsterRun, PassesTheChosenDumpSignalOn) {
+  for (const auto& [name, number] : {std::pair{"RTMIN+3", SIGRTMIN + 3}, std::pair{"PROF", SIGPROF}}) {
+    Sandbox apart;
+    Background background(apart, {heapster_path(), "run", "-q", "--signal", name, kSubject, "stay"},
+                          {{"HEAPSTER_RUN_DIR", apart.run_directory()}});
+    ASSERT_EQ(background.line(), "ready");
+    background.send(number);
+    EXPECT_TRUE(eventually([&] { return apart.snapshots().size() == 1; })) << "a dump of the program";
+    background.say("go on\n");
+    EXPECT_EQ(background.wait().exit_code, 0);
+  }
 }
 
 // A real terminal: Ctrl-C goes to the whole group; the program must get it once, and the report come.

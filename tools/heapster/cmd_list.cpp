@@ -87,7 +87,7 @@ Outcome cmd_list(const Arguments& arguments) {
   if (auto over = parse(application, arguments)) return *over;
 
   const std::string directory = reader::run_directory();
-  const auto listing = reader::list_everywhere(directory);
+  const auto listing = reader::list_everywhere(directory, reader::Depth::kFigures);
   if (!listing) return listing.error();
   const auto run = reader::HeldDirectory::open(directory);
   const auto left = run ? reader::leftovers_in(*run) : std::vector<reader::Leftover>();

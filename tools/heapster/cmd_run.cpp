@@ -19,6 +19,7 @@
 #include "layout/signals.h"
 #include "layout/sizes.h"
 #include "reader/executable.h"
+#include "reader/load.h"
 #include "report/formats.h"
 #include "report/json.h"
 #include "report/units.h"
@@ -181,7 +182,7 @@ std::string report_text(const Collector& collected, const reader::Snapshot& snap
                         const Wishes& wishes, const Ended& ended) {
   const reader::Found& last = collected.images().back();
   report::Report report = report::make_report(snapshot, {.threads = wishes.threads});
-  if (ended.signal != 0) {
+  if (ended.signal != 0 && snapshot.process.life != reader::Life::kDead) {
     report.lines.push_back(fmt::format("ended by signal {} ({})", ended.signal, strsignal(ended.signal)));
   }
   if (collected.descendants() != 0) {
@@ -204,7 +205,27 @@ std::string report_text(const Collector& collected, const reader::Snapshot& snap
   return report::render_text(report, look_of(STDERR_FILENO));
 }
 
-std::string report_json(const Collector& collected, const reader::Snapshot& snapshot) {
+// What the budgets came to.
+struct Verdict {
+  bool kept = true;
+  std::vector<std::string> lines;
+};
+
+Verdict verdict_of(const report::Judge& judge, const Collector& collected) {
+  const auto broken = judge.broken();
+  if (!broken) return {false, {broken.error().text}};
+  Verdict verdict{broken->empty(), {}};
+  for (const report::Broken& budget : *broken) verdict.lines.push_back("budget broken: " + budget.text);
+  const bool alone = judge.processes() == 1 && collected.still_running() == 0;
+  if (alone) return verdict;
+  verdict.lines.push_back(fmt::format("budgets {} by {}", verdict.kept ? "kept" : "judged", judge.judged_text()));
+  if (collected.still_running() != 0)
+    verdict.lines.back() += fmt::format(", not by {} that still run", collected.still_running());
+  return verdict;
+}
+
+std::string report_json(const Collector& collected, const reader::Snapshot& snapshot, const report::Judge& judge,
+                        const Verdict& verdict) {
   report::Json whole = report::Json::parse(report::render_json(snapshot));
   whole["descendants"] = report::Json::array();
   for (const Family& family : collected.families()) {
@@ -215,19 +236,10 @@ std::string report_json(const Collector& collected, const reader::Snapshot& snap
                                                 {"use_max", family.highest_peak},
                                                 {"use_curr", family.live}});
   }
+  whole["budgets"] = nullptr;
+  if (judge.any())
+    whole["budgets"] = {{"kept", verdict.kept}, {"processes", judge.processes()}, {"lines", verdict.lines}};
   return report::json_text(whole);
-}
-
-// Whether the budgets are kept; says which are not.
-bool judge(const reader::Snapshot& snapshot, const report::Budgets& budgets) {
-  if (!budgets.any()) return true;
-  const auto broken = report::check(snapshot, budgets);
-  if (!broken) {
-    say(broken.error().text);
-    return false;
-  }
-  for (const report::Broken& budget : *broken) say("budget broken: " + budget.text);
-  return broken->empty();
 }
 
 std::string unseen_text(const reader::Unseen& unseen) {
@@ -258,8 +270,8 @@ reader::NoteCount note_of_embedded(const std::string& function) {
 }
 
 // Reports what was collected; the exit status of the whole. `expected`: that nothing is seen has been said.
-int tell(const Collector& collected, const std::string& embedded, const Places& places, const Wishes& wishes,
-         const Ended& ended, bool expected) {
+int tell(const Collector& collected, report::Judge& judge, const std::string& embedded, const Places& places,
+         const Wishes& wishes, const Ended& ended, bool expected) {
   for (const std::string& trouble : collected.troubles()) say(trouble);
   if (collected.images().empty()) {
     if (!expected) say("nothing was measured: the program did not load libheapster.so, or ended before it could");
@@ -267,16 +279,21 @@ int tell(const Collector& collected, const std::string& embedded, const Places& 
     return ended.status == 0 && wishes.budgets.any() ? kNo : ended.status;
   }
   reader::Snapshot snapshot = collected.images().back().snapshot;
+  if (!snapshot.process.wait_status) reader::tell_end(snapshot, witness_of(ended, snapshot.process));
   const bool never_replaced = collected.images().size() == 1;  // by an exec of something else
   if (!embedded.empty() && never_replaced) snapshot.notes.push_back(note_of_embedded(embedded));
   for (const std::string& refused : snapshot.process.refused) say("ignored, not understood: " + refused);
+  for (size_t i = 0; i + 1 < collected.images().size(); ++i) judge.take_other(collected.images()[i].snapshot);
+  judge.take_program(snapshot);
+  const Verdict verdict = judge.any() ? verdict_of(judge, collected) : Verdict{};
   if (!wishes.quiet) {
-    fmt::print(
-        stderr, "{}",
-        wishes.json ? report_json(collected, snapshot) : report_text(collected, snapshot, places, wishes, ended));
+    fmt::print(stderr, "{}",
+               wishes.json ? report_json(collected, snapshot, judge, verdict)
+                           : report_text(collected, snapshot, places, wishes, ended));
   }
-  const bool kept = judge(snapshot, wishes.budgets);
-  return ended.status == 0 && !kept ? kNo : ended.status;
+  if (wishes.quiet || !wishes.json)
+    for (const std::string& line : verdict.lines) say(line);
+  return ended.status == 0 && !verdict.kept ? kNo : ended.status;
 }
 
 }  // namespace
@@ -293,6 +310,8 @@ Outcome cmd_run(const Arguments& arguments) {
   if (const auto refused = refusal(wishes)) return *refused;
   const auto command = command_of(application.remaining(), arguments);
   if (!command) return command.error();
+  auto judge = report::Judge::make(wishes.budgets);
+  if (!judge) return judge.error();
   const auto program = reader::find_program(command->front());
   if (!program) {
     const bool misplaced = !wishes.stacks.empty() && parse_size(command->front()) != 0;
@@ -302,8 +321,9 @@ Outcome cmd_run(const Arguments& arguments) {
   }
   const auto allocator = wishes.allocator.empty() ? reader::Result<std::string>("") : find_allocator(wishes.allocator);
   if (!allocator) return allocator.error();
-  const auto unseen = reader::why_unseen(*program);
-  const auto preload = find_preload(!unseen && brings_own_new(*program, *allocator));
+  const std::string seen = reader::program_behind_loader(*program, *command);
+  const auto unseen = reader::why_unseen(seen);
+  const auto preload = find_preload(!unseen && brings_own_new(seen, *allocator));
   if (!preload) return preload.error();
   const auto list = preload_list(*preload, *allocator);
   if (!list) return list.error();
@@ -317,9 +337,10 @@ Outcome cmd_run(const Arguments& arguments) {
       supervisor.start(*program, *command, refused_preload ? Environment() : environment_of(wishes, *list));
   if (!child) return child.error();
   collector.begin(*child);
+  collector.show_descendants([&](const reader::Snapshot& other) { judge->take_other(other); });
   const Ended ended = supervisor.wait(*child, [&] { collector.drain(); });
-  collector.finish();
-  return tell(collector, reader::embedded_allocator(*program), places, wishes, ended,
+  collector.finish(ended);
+  return tell(collector, *judge, reader::embedded_allocator(seen), places, wishes, ended,
               unseen && unseen->fate != reader::Fate::kLoaded);
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // Signals. The terminal sends Ctrl-C to the whole process group, so the child has it already; what
-// comes from kill(2) was meant for the child and is passed on. We block them all and take them
-// one by one, so that none can end us before the report; the child gets back the mask and the
-// SIGCHLD disposition that we were started with.
+// comes from kill(2) was meant for the child and is passed on. We block all that can be blocked and
+// take them one by one, so that none can end us before the report; the child gets back the mask and
+// the SIGCHLD disposition that we were started with. By the kernel's own calls: libc's leave out
+// two signals that it uses itself.
 
 #include "run_child.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,16 +17,35 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <optional>
 
+#include "oom_watch.h"
 #include "reader/proc.h"
 
 namespace heapster::tool {
 
 namespace {
 
-constexpr int kPassedOn[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
+constexpr uint64_t kAllSignals = ~uint64_t{0};
 constexpr timespec kMeanwhile = {.tv_sec = 0, .tv_nsec = 500'000'000};
+
+void set_mask(uint64_t mask, uint64_t* before = nullptr) {
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, before, sizeof mask);
+}
+
+// Stopped from the terminal, we stop as the child does, or the shell would wait for us.
+bool stops(int number) { return number == SIGTSTP || number == SIGTTIN || number == SIGTTOU; }
+
+void pass_on(pid_t child, const siginfo_t& what) {
+  const bool sent = what.si_code <= 0;  // by a process; the kernel's own are about us, or for the whole group
+  if (sent && what.si_code == SI_QUEUE) {
+    sigqueue(child, what.si_signo, what.si_value);
+  } else if (sent) {
+    kill(child, what.si_signo);
+  }
+  if (stops(what.si_signo)) raise(SIGSTOP);
+}
 
 std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   std::vector<char*> pointers;
@@ -53,6 +74,12 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   _exit(127);
 }
 
+uint64_t monotonic_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
 // What the child told; nothing where it closed the pipe instead.
 template <typename Told>
 std::optional<Told> read_told(int pipe) {
@@ -67,17 +94,14 @@ std::optional<Told> read_told(int pipe) {
 }  // namespace
 
 Supervisor::Supervisor() {
-  sigemptyset(&passed_on_);
-  for (int number : kPassedOn) sigaddset(&passed_on_, number);
-  sigaddset(&passed_on_, SIGCHLD);
   struct sigaction plain {};
   plain.sa_handler = SIG_DFL;  // inherited as ignored, children would vanish unwaited for
   sigaction(SIGCHLD, &plain, &child_before_);
-  sigprocmask(SIG_BLOCK, &passed_on_, &before_);
+  set_mask(kAllSignals, &before_);
 }
 
 Supervisor::~Supervisor() {
-  sigprocmask(SIG_SETMASK, &before_, nullptr);
+  set_mask(before_);
   sigaction(SIGCHLD, &child_before_, nullptr);
 }
 
@@ -89,7 +113,7 @@ reader::Result<Child> Supervisor::start(const std::string& program, const std::v
   if (pid < 0) return reader::Error{std::string("no process: ") + std::strerror(errno)};
   if (pid == 0) {
     sigaction(SIGCHLD, &child_before_, nullptr);
-    sigprocmask(SIG_SETMASK, &before_, nullptr);
+    set_mask(before_);
     become(program, command, environment, pipe[1]);
   }
   close(pipe[1]);
@@ -104,18 +128,21 @@ reader::Result<Child> Supervisor::start(const std::string& program, const std::v
 }
 
 Ended Supervisor::wait(const Child& child, const std::function<void()>& meanwhile) {
+  OomWatch oom(child.pid);
   for (;;) {
     int status = 0;
-    rusage usage{};
-    const pid_t ended = wait4(child.pid, &status, WNOHANG, &usage);
-    if (ended == child.pid && WIFEXITED(status)) return {WEXITSTATUS(status), 0, usage};
-    if (ended == child.pid && WIFSIGNALED(status)) return {128 + WTERMSIG(status), WTERMSIG(status), usage};
+    if (waitpid(child.pid, &status, WNOHANG) == child.pid && (WIFEXITED(status) || WIFSIGNALED(status))) {
+      const uint64_t now = monotonic_now();
+      oom.look();
+      const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+      return {signal != 0 ? 128 + signal : WEXITSTATUS(status), signal, status, now, oom.kills()};
+    }
     siginfo_t what{};
-    const int number = sigtimedwait(&passed_on_, &what, &kMeanwhile);
-    if (number < 0) {
+    if (syscall(SYS_rt_sigtimedwait, &kAllSignals, &what, &kMeanwhile, sizeof kAllSignals) < 0) {
+      oom.look();
       meanwhile();
-    } else if (number != SIGCHLD && what.si_code <= 0) {
-      kill(child.pid, number);
+    } else {
+      pass_on(child.pid, what);
     }
   }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The measured child of `heapster run`: started with its own signals, stdin and stdout untouched,
-// waited for, and told of every signal that somebody sends to us in its stead.
+// waited for, and told of every signal that somebody sends to us in its stead, but the two that
+// nobody can take (KILL, STOP).
 
 #pragma once
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -26,9 +26,11 @@ struct Child {
 };
 
 struct Ended {
-  int status;  // as a shell would say it: the exit status, or 128 + the signal
-  int signal;  // that ended it, or 0
-  rusage usage;
+  int status;          // as a shell would say it: the exit status, or 128 + the signal
+  int signal;          // that ended it, or 0
+  int wait_status;     // as waitpid tells it
+  uint64_t time;       // of CLOCK_MONOTONIC, nanoseconds
+  uint32_t oom_kills;  // by the kernel, in its cgroup, meanwhile
 };
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
@@ -50,8 +52,7 @@ class Supervisor {
   Ended wait(const Child& child, const std::function<void()>& meanwhile);
 
  private:
-  sigset_t passed_on_;
-  sigset_t before_;
+  uint64_t before_ = 0;  // the mask of signals that we were started with
   struct sigaction child_before_ {};
 };
 

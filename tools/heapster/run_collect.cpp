@@ -42,6 +42,11 @@ bool is_wanted(const std::string& name) { return reader::is_segment(name) || rea
 
 }  // namespace
 
+reader::Witness witness_of(const Ended& ended, const reader::Process& process) {
+  const uint64_t started = process.identity.started_monotonic;
+  return {ended.time > started ? ended.time - started : 0, static_cast<uint32_t>(ended.wait_status), ended.oom_kills};
+}
+
 Collector::Collector(Places places, std::optional<reader::HeldDirectory> run_directory)
     : places_(std::move(places)), run_(std::move(run_directory)) {
   arrivals(is_wanted);
@@ -99,8 +104,8 @@ void Collector::drain() {
   if (!is_quiet()) take_left_snapshots();
 }
 
-void Collector::finish() {
-  take_ended_segments();
+void Collector::finish(const Ended& ended) {
+  take_ended_segments(ended);
   take_left_snapshots();
   if (places_.keep()) take_written_snapshots();
   std::sort(images_.begin(), images_.end(), [](const reader::Found& a, const reader::Found& b) {
@@ -109,7 +114,7 @@ void Collector::finish() {
 }
 
 // Killed processes leave their segments; so do all where no snapshot was wanted at exit.
-void Collector::take_ended_segments() {
+void Collector::take_ended_segments(const Ended& ended) {
   reader::Strangers strangers;
   for (const std::string& name : arrivals(reader::is_segment)) {
     const std::string path = run_->path_of(name);
@@ -122,18 +127,23 @@ void Collector::take_ended_segments() {
     } else if (snapshot->process.life == reader::Life::kRunning) {
       ++still_running_;
     } else {
-      take_segment(name, *file, {path, std::move(*snapshot)});
+      take_segment(name, *file, {path, std::move(*snapshot)}, ended);
     }
   }
 }
 
 // A segment is removed when what it holds is safe elsewhere, or nobody wants it.
-void Collector::take_segment(const std::string& name, const reader::FileSource& file, reader::Found found) {
-  const bool own = is_child(found.snapshot.process.identity);
+void Collector::take_segment(const std::string& name, const reader::FileSource& file, reader::Found found,
+                             const Ended& ended) {
+  reader::Snapshot& snapshot = found.snapshot;
+  const bool own = is_child(snapshot.process.identity);
+  // The program's own end was seen, that of its descendants was not.
+  const reader::Witness witness = witness_of(ended, snapshot.process);
+  if (own && snapshot.process.life == reader::Life::kDead) reader::tell_end(snapshot, witness);
   if (!places_.keep()) {
     run_->remove(name);
   } else if (own) {
-    if (const auto written = write_own(file, found)) {
+    if (const auto written = write_own(file, found, witness)) {
       run_->remove(name);
       found.path = *written;
     } else {
@@ -148,7 +158,8 @@ void Collector::take_segment(const std::string& name, const reader::FileSource& 
 }
 
 // The name that the program would have given it.
-reader::Result<std::string> Collector::write_own(const reader::FileSource& file, const reader::Found& found) const {
+reader::Result<std::string> Collector::write_own(const reader::FileSource& file, const reader::Found& found,
+                                                 const reader::Witness& witness) const {
   Facts facts = facts_;
   facts.image = found.snapshot.process.identity.image;
   const std::string path = expand(places_.pattern, facts);
@@ -159,8 +170,8 @@ reader::Result<std::string> Collector::write_own(const reader::FileSource& file,
   std::string name = base_of(path);
   if (facts.image != 0 && shelf.has(name)) name = numbered(name, std::to_string(facts.image));
   std::string whole = shelf.path_of(name);
-  const auto done =
-      reader::dump(file, found.path, {.directory = shelf.descriptor(), .name = name, .path = whole, .replaces = true});
+  const auto done = reader::dump(
+      file, found.path, {.directory = shelf.descriptor(), .name = name, .path = whole, .replaces = true}, &witness);
   if (!done) return done.error();
   return whole;
 }
@@ -205,20 +216,22 @@ void Collector::take_written_snapshots() {
       complain(path + ": " + snapshot.error().text);
       continue;
     }
-    const bool known = std::any_of(images_.begin(), images_.end(), [&](const reader::Found& image) {
-      return reader::same_process(image.snapshot.process, snapshot->process);
-    });
-    if (!known) take({path, *snapshot});
+    take({path, *snapshot});
   }
 }
 
-// A snapshot that was taken on the signal says that its process was running: it is not the end.
+// One image of one process may come by several ways: its segment, the snapshot made of that, and those that it took on
+// the signal, which say that it was running and are not the end.
 void Collector::take(const reader::Found& found) {
-  if (found.snapshot.process.life == reader::Life::kRunning) return;
-  if (is_child(found.snapshot.process.identity)) {
+  const reader::Process& process = found.snapshot.process;
+  const Identity& identity = process.identity;
+  if (process.life == reader::Life::kRunning) return;
+  if (!taken_.emplace(identity.pid_namespace, identity.pid, identity.start_ticks, identity.image).second) return;
+  if (is_child(identity)) {
     images_.push_back(found);
   } else {
     count(found.snapshot);
+    show_(found.snapshot);
   }
 }
 

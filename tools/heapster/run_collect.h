@@ -8,11 +8,14 @@
 
 #include <sys/stat.h>
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "layout/segment.h"
@@ -42,6 +45,9 @@ struct Family {
   int64_t live = 0;
 };
 
+// What the end of the program tells of a process of its number.
+reader::Witness witness_of(const Ended& ended, const reader::Process& process);
+
 class Collector {
  public:
   // Before the program's start: what lies in the run directory now is others'. Without one, what the program itself
@@ -49,11 +55,14 @@ class Collector {
   Collector(Places places, std::optional<reader::HeldDirectory> run_directory);
   void begin(Child child);
 
+  // Who wants to see each descendant once.
+  void show_descendants(std::function<void(const reader::Snapshot&)> show) { show_ = std::move(show); }
+
   // Takes over what has ended so far; called while the program runs, so that the run directory,
   // which is memory, does not fill.
   void drain();
   // After the program's end: the rest. Fills what the accessors tell.
-  void finish();
+  void finish(const Ended& ended);
 
   // The images of the program, one more than it made execs; the last is the one that ended.
   const std::vector<reader::Found>& images() const { return images_; }
@@ -70,12 +79,13 @@ class Collector {
   std::vector<std::string> arrivals(bool (*wanted)(const std::string&));
   bool is_quiet();
   void look_at_child();
-  void take_ended_segments();
+  void take_ended_segments(const Ended& ended);
   void take_left_snapshots();
   void take_written_snapshots();
-  void take_segment(const std::string& name, const reader::FileSource& file, reader::Found found);
+  void take_segment(const std::string& name, const reader::FileSource& file, reader::Found found, const Ended& ended);
   void take_left_snapshot(const std::string& name, const reader::FileSource& file);
-  reader::Result<std::string> write_own(const reader::FileSource& file, const reader::Found& found) const;
+  reader::Result<std::string> write_own(const reader::FileSource& file, const reader::Found& found,
+                                        const reader::Witness& witness) const;
   reader::Result<reader::Done> write_descendants(const std::string& name, const reader::FileSource& file,
                                                  const std::string& path);
   void move_to_descendants(const std::string& name, const reader::FileSource& file, const std::string& path);
@@ -94,8 +104,10 @@ class Collector {
   std::unique_ptr<Shelf> output_;          // where the program's own snapshot goes
   std::unique_ptr<Shelf> descendants_shelf_;
   std::string descendants_path_;
+  std::set<std::tuple<uint64_t, uint32_t, uint64_t, uint32_t>> taken_;  // namespace, number, start, image
   std::vector<reader::Found> images_;
   std::vector<Family> families_;
+  std::function<void(const reader::Snapshot&)> show_ = [](const reader::Snapshot&) {};
   std::vector<std::string> troubles_;
   int64_t descendants_ = 0;
   int64_t still_running_ = 0;
