@@ -42,7 +42,7 @@ Error damaged(const std::string& what) { return {"damaged: " + what}; }
 uint64_t bytes_needed(const Section& section) {
   const uint64_t whole = section.used * section.item_bytes;
   const bool slots = section.type == static_cast<uint32_t>(SectionType::kSlots);
-  return slots && section.used > 0 ? whole - section.item_bytes / 2 : whole;
+  return slots ? whole - section.item_bytes / 2 : whole;
 }
 
 Result<Done> check_section(const Section& section, const Rule& rule, uint64_t file_size) {
@@ -51,6 +51,7 @@ Result<Done> check_section(const Section& section, const Rule& rule, uint64_t fi
     return damaged("item size of " + name);
   if (section.used > rule.most_used || section.used > section.capacity) return damaged("item count of " + name);
   if (section.offset < sizeof(Header) || section.offset > INT64_MAX) return damaged("place of " + name);
+  if (section.used == 0) return Done{};           // wherever it is said to lie, nothing of it is read
   const uint64_t needed = bytes_needed(section);  // small, by the two checks above
   if (section.offset > file_size || needed > file_size - section.offset) return Error{"truncated in its " + name};
   return Done{};

@@ -90,11 +90,11 @@ class Copy {
 
   bool range(uint64_t offset, uint64_t bytes) { return range(offset, bytes, offset); }
 
-  // Puts a section behind all that was copied so far, and tells where that is.
+  // Puts a section behind all that was copied so far, and tells where that is. An empty one adds no byte.
   bool append(Section& section) {
     constexpr uint64_t kAlign = 64;
     const uint64_t from = section.offset;
-    section.offset = (end_ + kAlign - 1) / kAlign * kAlign;
+    section.offset = section.used == 0 ? end_ : (end_ + kAlign - 1) / kAlign * kAlign;
     section.capacity = section.used;
     return range(from, section.used * section.item_bytes, section.offset);
   }

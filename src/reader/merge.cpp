@@ -212,6 +212,7 @@ class Sorter {
   explicit Sorter(const Decoder& decoder) : decoder_(decoder) {}
 
   void take(uint32_t slot, const RawSlot& raw, Stats stats) {
+    if (raw.head.generation == 0) return;  // nobody ever owned it
     const std::string path = text_of(raw.head.scope_path);
     if (raw.head.scope == 0 || path.empty()) {
       threads_.push_back(thread_of(slot, raw, std::move(stats)));
@@ -232,10 +233,10 @@ class Sorter {
   }
 
   std::vector<Thread> threads() {
-    for (const auto& [tid, share] : inside_) {
-      for (Thread& thread : threads_)
-        if (thread.tid == tid) add_share(thread.stats, share);
-    }
+    std::map<uint32_t, Thread*> by_tid;
+    for (Thread& thread : threads_) by_tid.try_emplace(thread.tid, &thread);
+    for (const auto& [tid, share] : inside_)
+      if (const auto found = by_tid.find(tid); found != by_tid.end()) add_share(found->second->stats, share);
     return std::move(threads_);
   }
 
@@ -244,8 +245,9 @@ class Sorter {
     for (const auto& [path, own] : own_) {
       Scope& scope = scopes.emplace_back(own);
       scope.whole = own.own;
-      for (const auto& [inner, inside] : own_)
-        if (inner.starts_with(path + "/")) add_share(scope.whole, inside.own);
+      const std::string within = path + "/";
+      for (auto inside = own_.lower_bound(within); inside != own_.end() && inside->first.starts_with(within); ++inside)
+        add_share(scope.whole, inside->second.own);
     }
     return scopes;
   }

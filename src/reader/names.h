@@ -10,16 +10,17 @@
 #include <string>
 #include <vector>
 
+#include "reader/shared_text.h"
 #include "reader/stacks.h"
 
 namespace heapster::reader {
 
 // One function at an address.
 struct Location {
-  std::string function;  // as people write it
-  std::string file;      // of the source; empty: not known
-  uint32_t line = 0;     // 0: not known
-  bool known = true;     // false: `function` is a place, not a name
+  SharedText function;  // as people write it
+  SharedText file;      // of the source; empty: not known
+  uint32_t line = 0;    // 0: not known
+  bool known = true;    // false: `function` is a place, not a name
 
   friend bool operator==(const Location&, const Location&) = default;
 };

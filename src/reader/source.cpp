@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -29,26 +30,55 @@ Error cannot_open(const std::string& path, int error) {
   return {path + ": " + std::strerror(error)};
 }
 
+Error is_no_file(const std::string& path, mode_t mode) {
+  if (S_ISLNK(mode)) return cannot_open(path, ELOOP);
+  return {path + ": is " + kind_of(mode) + ", not a file"};
+}
+
+Result<mode_t> mode_of(int descriptor, const std::string& path) {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) return cannot_open(path, errno);
+  return status.st_mode;
+}
+
 // Opening a device can be an act of its own, so first it is only looked at. `handle` is of O_PATH.
-int open_for_reading(int handle, int directory, const std::string& name) {
+int open_for_reading(int handle, int directory, const std::string& name, int no_links) {
   const std::string same = "/proc/self/fd/" + std::to_string(handle);
   const int descriptor = open(same.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (descriptor >= 0 || errno != ENOENT) return descriptor;
-  return openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);  // no /proc
+  return openat(directory, name.c_str(), O_RDONLY | no_links | O_NONBLOCK | O_CLOEXEC);  // no /proc
+}
+
+Result<int> open_regular_at(int directory, const std::string& name, const std::string& path, Links links) {
+  const int no_links = links == Links::kRefuse ? O_NOFOLLOW : 0;
+  const int handle = openat(directory, name.c_str(), O_PATH | no_links | O_CLOEXEC);
+  if (handle < 0) return cannot_open(path, errno);
+  Result<mode_t> mode = mode_of(handle, path);
+  if (!mode || !S_ISREG(*mode)) {
+    close(handle);
+    return mode ? is_no_file(path, *mode) : mode.error();
+  }
+  const int descriptor = open_for_reading(handle, directory, name, no_links);
+  const int error = errno;
+  close(handle);
+  if (descriptor < 0) return cannot_open(path, error);
+  mode = mode_of(descriptor, path);
+  if (mode && S_ISREG(*mode)) return descriptor;
+  close(descriptor);
+  return mode ? is_no_file(path, *mode) : mode.error();
 }
 
 }  // namespace
 
+Result<int> open_regular(const std::string& path, Links links) { return open_regular_at(AT_FDCWD, path, path, links); }
+
 Result<FileSource> FileSource::open(const std::string& path) { return open_at(AT_FDCWD, path, path); }
 
 Result<FileSource> FileSource::open_at(int directory, const std::string& name, const std::string& path) {
-  FileSource handle, file;
-  handle.descriptor_ = openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  struct stat status {};
-  if (handle.descriptor_ < 0 || fstat(handle.descriptor_, &status) != 0) return cannot_open(path, errno);
-  if (S_ISLNK(status.st_mode)) return cannot_open(path, ELOOP);
-  if (!S_ISREG(status.st_mode)) return Error{path + ": is " + kind_of(status.st_mode) + ", not a file"};
-  file.descriptor_ = open_for_reading(handle.descriptor_, directory, name);
+  const Result<int> descriptor = open_regular_at(directory, name, path, Links::kRefuse);
+  if (!descriptor) return descriptor.error();
+  FileSource file;
+  file.descriptor_ = *descriptor;
   return look_at(std::move(file), path);
 }
 
@@ -61,7 +91,7 @@ Result<FileSource> FileSource::of(int descriptor, const std::string& path) {
 Result<FileSource> FileSource::look_at(FileSource file, const std::string& path) {
   struct stat status {};
   if (file.descriptor_ < 0 || fstat(file.descriptor_, &status) != 0) return cannot_open(path, errno);
-  if (!S_ISREG(status.st_mode)) return Error{path + ": is " + kind_of(status.st_mode) + ", not a file"};
+  if (!S_ISREG(status.st_mode)) return is_no_file(path, status.st_mode);
   file.size_ = static_cast<uint64_t>(status.st_size);
   file.device_ = status.st_dev;
   file.inode_ = status.st_ino;
@@ -81,6 +111,7 @@ FileSource::~FileSource() {
 }
 
 bool FileSource::read(uint64_t offset, std::span<char> to) const {
+  if (to.empty()) return true;
   if (offset > size_ || to.size() > size_ - offset) return false;
   while (!to.empty()) {
     const ssize_t got = pread(descriptor_, to.data(), to.size(), static_cast<off_t>(offset));
@@ -92,9 +123,16 @@ bool FileSource::read(uint64_t offset, std::span<char> to) const {
   return true;
 }
 
+uint64_t FileSource::data_from(uint64_t offset) const {
+  const off_t found = lseek(descriptor_, static_cast<off_t>(offset), SEEK_DATA);
+  if (found >= 0) return static_cast<uint64_t>(found);
+  return errno == ENXIO ? std::max(offset, size_) : offset;  // no file system need know
+}
+
 bool MemorySource::read(uint64_t offset, std::span<char> to) const {
+  if (to.empty()) return true;
   if (offset > bytes_.size() || to.size() > bytes_.size() - offset) return false;
-  if (!to.empty()) std::memcpy(to.data(), bytes_.data() + offset, to.size());
+  std::memcpy(to.data(), bytes_.data() + offset, to.size());
   return true;
 }
 

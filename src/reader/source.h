@@ -18,14 +18,22 @@ class Source {
  public:
   virtual ~Source() = default;
   virtual uint64_t size() const = 0;
-  // Fills `to` with what lies at `offset`; false where not all of it is there.
+  // Fills `to` with what lies at `offset`; false where not all of it is there. Nothing is everywhere.
   virtual bool read(uint64_t offset, std::span<char> to) const = 0;
+  // The first place from there on that may hold anything but zeros; the size where there is none. A file may say that
+  // it is a thousand times as long as what it holds.
+  virtual uint64_t data_from(uint64_t offset) const { return offset; }
 };
+
+// Opens a file for reading, and nothing else: no FIFO is waited for, no device or socket is touched. What the name
+// is gets looked at before it is opened.
+enum class Links { kRefuse, kFollow };
+Result<int> open_regular(const std::string& path, Links links);
 
 class FileSource final : public Source {
  public:
   // Refuses anything but a regular file, and does not follow a link: run directories lie in a
-  // place where others may plant things. Does not block on a FIFO.
+  // place where others may plant things.
   static Result<FileSource> open(const std::string& path);
   // The same by a name in an open directory; `path` is what messages call it.
   static Result<FileSource> open_at(int directory, const std::string& name, const std::string& path);
@@ -38,6 +46,7 @@ class FileSource final : public Source {
 
   uint64_t size() const override { return size_; }
   bool read(uint64_t offset, std::span<char> to) const override;
+  uint64_t data_from(uint64_t offset) const override;
 
   // What /proc/PID/maps calls the file.
   uint64_t device() const { return device_; }

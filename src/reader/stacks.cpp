@@ -12,6 +12,7 @@
 #include <map>
 #include <span>
 #include <tuple>
+#include <utility>
 
 #include "reader/hex.h"
 #include "reader/stack_tables.h"
@@ -23,15 +24,39 @@ namespace {
 constexpr double kNanoseconds = 1e9;
 constexpr uint64_t kAddressMask = (uint64_t{1} << kFrameAddressBits) - 1;
 
-// The items of a section, each cut to what this version knows of it; what an earlier one does not tell is 0.
+// Calls take(place, item) for the items of a section, each cut to what this version knows of it; what an earlier one
+// does not tell is 0. Those that lie in a hole are zeros, and are passed over: what a file costs is bounded by what it
+// holds.
+template <class Item, class Take>
+Result<Done> each_item(const Source& source, const Section& section, const char* name, Take take) {
+  if (section.used == 0) return Done{};
+  constexpr uint64_t kPiece = 64 * 1024;
+  const uint64_t in_piece = std::max<uint64_t>(kPiece / section.item_bytes, 1);
+  std::vector<char> bytes;
+  for (uint64_t at = 0; at < section.used;) {
+    const uint64_t place = section.offset + at * section.item_bytes;
+    const uint64_t data = source.data_from(place);
+    at = std::min(at + (data - place) / section.item_bytes, section.used);
+    const uint64_t count = std::min(in_piece, section.used - at);
+    bytes.resize(count * section.item_bytes);
+    if (!source.read(section.offset + at * section.item_bytes, bytes))
+      return Error{std::string("truncated in its ") + name};
+    for (uint64_t i = 0; i < count; ++i, ++at) {
+      Item item{};
+      std::memcpy(&item, bytes.data() + i * section.item_bytes, std::min<size_t>(section.item_bytes, sizeof item));
+      take(at, item);
+    }
+  }
+  return Done{};
+}
+
+// All items, in their places.
 template <class Item>
 Result<std::vector<Item>> read_items(const Source& source, const Section& section, const char* name) {
-  std::vector<char> bytes(section.used * section.item_bytes);
-  if (!source.read(section.offset, bytes)) return Error{std::string("truncated in its ") + name};
   std::vector<Item> items(section.used);
-  const size_t known = std::min<size_t>(section.item_bytes, sizeof(Item));
-  for (size_t i = 0; i < items.size(); ++i) std::memcpy(&items[i], bytes.data() + i * section.item_bytes, known);
-  return items;
+  const Result<Done> read =
+      each_item<Item>(source, section, name, [&](uint64_t at, const Item& item) { items[at] = item; });
+  return read ? Result<std::vector<Item>>(std::move(items)) : read.error();
 }
 
 Module decoded(const heapster::Module& raw) {
@@ -101,19 +126,17 @@ class Decoder {
     }
   }
 
-  void samples(const std::vector<heapster::Sample>& raw) {
-    for (size_t i = 0; i < raw.size(); ++i) {
-      const heapster::Sample& sample = raw[i];
-      if (sample.pointer == 0) continue;
+  void samples(const std::vector<std::pair<uint32_t, heapster::Sample>>& raw) {
+    for (const auto& [at, sample] : raw) {
       const bool named = sample.stack != kNoStack;
       const uint32_t place = named && sample.stack < to_.places.size() ? to_.places[sample.stack] : kNoStack;
       if (named && place == kNoStack) {
         ++to_.damaged;
         continue;
       }
-      to_.samples.push_back(
-          {sample.bytes, sample.weight_bytes, sample.weight_count, static_cast<double>(sample.time) / kNanoseconds,
-           named ? std::optional(place) : std::nullopt, sample.slot, sample.generation, static_cast<uint32_t>(i)});
+      to_.samples.push_back({sample.bytes, sample.weight_bytes, sample.weight_count,
+                             static_cast<double>(sample.time) / kNanoseconds,
+                             named ? std::optional(place) : std::nullopt, sample.slot, sample.generation, at});
     }
   }
 
@@ -168,8 +191,13 @@ StackFigures Stacks::total() const {
 
 Result<std::optional<Stacks>> read_stacks(const Source& source, const Directory& directory) {
   if (directory.sampling.used == 0) return std::optional<Stacks>();
-  const auto samples = read_items<heapster::Sample>(source, directory.samples, "samples");
-  if (!samples) return samples.error();
+  std::vector<std::pair<uint32_t, heapster::Sample>> samples;  // with their places
+  const auto taken = each_item<heapster::Sample>(source, directory.samples, "samples",
+                                                 [&](uint64_t at, const heapster::Sample& sample) {
+                                                   if (sample.pointer != 0)
+                                                     samples.emplace_back(static_cast<uint32_t>(at), sample);
+                                                 });
+  if (!taken) return taken.error();
   const Result<Directory> second = read_directory(source);
   if (!second) return second.error();
   const auto stacks = read_items<heapster::Stack>(source, second->stacks, "stacks");
@@ -188,7 +216,7 @@ Result<std::optional<Stacks>> read_stacks(const Source& source, const Directory&
   for (const heapster::Module& module : *modules) result.modules.push_back(decoded(module));
   Decoder decoder(result, second->stacks.item_bytes >= sizeof(heapster::Stack));
   decoder.stacks(*stacks, *frames);
-  decoder.samples(*samples);
+  decoder.samples(samples);
   decoder.settle();
   return std::optional(std::move(result));
 }

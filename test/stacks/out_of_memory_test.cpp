@@ -71,7 +71,8 @@ TEST(OutOfMemory, TheSegmentOfTheKilledProgramNamesTheCulprit) {
   report::sort_by(sites, report::By::kLive);
   ASSERT_FALSE(sites.sites.empty());
   const report::Site& first = sites.sites.front();
-  EXPECT_NE(report::culprit(first)->function.find("hoard"), std::string::npos) << report::culprit(first)->function;
+  EXPECT_NE(report::culprit(first)->function.str().find("hoard"), std::string::npos)
+      << report::culprit(first)->function.str();
   const auto held = static_cast<double>(figure(snapshot, "use_curr"));
   const auto found = report::estimate(first, report::By::kLive, sites.mean_bytes);
   EXPECT_GT(held, 50 << 20);
