@@ -42,8 +42,19 @@ bool parse(const std::string& text, Number& number, int base) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// False where the line is not one of ours.
-bool take_line(const std::string& line, Cache::Entries& entries) {
+std::string plain(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, '?');
+  return text;
+}
+
+bool is_name(const std::string& build_id) {
+  return build_id.size() >= 8 && build_id.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+}  // namespace
+
+bool take_line(const std::string& line, std::map<uint64_t, reader::Locations>& entries) {
   const std::vector<std::string> parts = split(line);
   uint64_t address = 0;
   if (parts.size() % 3 != 1 || !parse(parts[0], address, 16)) return false;
@@ -57,12 +68,6 @@ bool take_line(const std::string& line, Cache::Entries& entries) {
   return true;
 }
 
-std::string plain(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, '?');
-  return text;
-}
-
 std::string line_of(uint64_t address, const reader::Locations& locations) {
   char digits[17] = {};
   std::to_chars(digits, digits + 16, address, 16);
@@ -70,14 +75,8 @@ std::string line_of(uint64_t address, const reader::Locations& locations) {
   for (const reader::Location& location : locations)
     for (const std::string& part : {plain(location.function), plain(location.file), std::to_string(location.line)})
       line.append("\t").append(part);
-  return line.append("\n");
+  return line;
 }
-
-bool is_name(const std::string& build_id) {
-  return build_id.size() >= 8 && build_id.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-}  // namespace
 
 std::string default_cache_directory() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -117,7 +116,7 @@ void Cache::store(const std::string& build_id, const Entries& entries, int table
     std::ofstream file(draft);
     file << kFirstLine << "\n";
     for (const auto& [address, locations] : entries) {
-      file << line_of(address, locations);
+      file << line_of(address, locations) << "\n";
       if (file.tellp() > static_cast<std::streamoff>(kMostFileBytes - 64 * 1024)) break;
     }
     file.close();

@@ -13,6 +13,10 @@
 
 namespace heapster::symbols {
 
+// What is known of one address as a line, and back; false where the line is not one of ours.
+std::string line_of(uint64_t address, const reader::Locations& locations);
+bool take_line(const std::string& line, std::map<uint64_t, reader::Locations>& entries);
+
 // $XDG_CACHE_HOME/heapster, or ~/.cache/heapster; empty where neither is known.
 std::string default_cache_directory();
 

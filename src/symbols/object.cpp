@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
 // debuginfod is asked by libdwfl, over the network, and must not make a report wait for ever: each request has a limit,
-// and a server that let one run out is not asked again.
+// and a server that let one run out is not asked again. Files of this machine are found by us, since libdwfl opens
+// whatever it is told, a FIFO for instance.
 
 #include "symbols/object.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 
+#include "reader/source.h"
 #include "symbols/demangle.h"
+#include "symbols/helper.h"
 
 namespace heapster::symbols {
 
@@ -17,11 +23,6 @@ namespace {
 constexpr const char* kServers = "DEBUGINFOD_URLS";
 constexpr const char* kLimit = "DEBUGINFOD_TIMEOUT";
 constexpr const char* kPatience = "10";  // seconds
-
-bool asks_servers() {
-  const char* servers = std::getenv(kServers);
-  return servers != nullptr && *servers != '\0';
-}
 
 // Does something that may ask a server.
 template <class Ask>
@@ -32,14 +33,17 @@ auto patiently(Ask ask) {
   const std::chrono::seconds patience(std::atol(limit != nullptr ? limit : kPatience));
   const auto begin = std::chrono::steady_clock::now();
   auto answer = ask();
-  if (answer == nullptr && std::chrono::steady_clock::now() - begin >= patience) unsetenv(kServers);
+  if (answer == nullptr && std::chrono::steady_clock::now() - begin >= patience) ask_no_more();
   return answer;
 }
 
-std::string debug_path_of(const Places& places) {
-  std::string path = ":.debug";
-  for (const std::string& directory : places.directories) path += ":" + directory;
-  return path;
+// Where libdwfl may look: nowhere, so that it goes on to the servers.
+char nowhere[] = "/dev/null";
+char* debug_path = nowhere;
+
+// Most objects have no debug information, and that is no trouble.
+bool is_for_want_of_memory(const char* why) {
+  return std::strstr(why, "memory") != nullptr || std::strstr(why, "decompress") != nullptr;
 }
 
 int no_section(Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, GElf_Word, const GElf_Shdr*,
@@ -68,26 +72,59 @@ Dwfl_Module* report_unseen(Dwfl* dwfl, const reader::Module& module) {
 
 }  // namespace
 
-Object::Object(const reader::Module& module, const std::string& path, const Places& places)
-    : debug_path_(debug_path_of(places)), debug_path_pointer_(debug_path_.data()) {
+bool asks_servers() {
+  const char* servers = std::getenv(kServers);
+  return servers != nullptr && *servers != '\0';
+}
+
+void ask_no_more() { unsetenv(kServers); }
+
+int Object::find_debug(Dwfl_Module* module, void** object, const char* name, Dwarf_Addr base, const char* file,
+                       const char* link, GElf_Word sum, char** found) {
+  const Places& places = static_cast<const Object*>(*object)->places_;
+  const bool shared = link != nullptr && sum == 0;  // asked for by a debug file, for what it shares with others
+  DebugFile debug;
+  if (file != nullptr) {
+    debug = shared ? find_shared_file(file, link, places)
+                   : find_debug_file(file, {link != nullptr ? link : "", sum}, places);
+  }
+  if (debug.descriptor < 0) return dwfl_standard_find_debuginfo(module, object, name, base, file, link, sum, found);
+  allow_memory_for(debug.descriptor);
+  *found = strdup(debug.path.c_str());
+  return debug.descriptor;
+}
+
+Object::Object(const reader::Module& module, const std::string& path, const Places& places) : places_(places) {
   callbacks_.find_elf = dwfl_build_id_find_elf;
-  callbacks_.find_debuginfo = dwfl_standard_find_debuginfo;
+  callbacks_.find_debuginfo = find_debug;
   callbacks_.section_address = no_section;
-  callbacks_.debuginfo_path = &debug_path_pointer_;
+  callbacks_.debuginfo_path = &debug_path;
   dwfl_.reset(dwfl_begin(&callbacks_));
   if (!dwfl_) return;
   dwfl_report_begin(dwfl_.get());
-  // At base 0 addresses of the session are those of the file.
-  module_ = path.empty() ? report_unseen(dwfl_.get(), module)
-                         : dwfl_report_elf(dwfl_.get(), path.c_str(), path.c_str(), -1, 0, true);
+  if (path.empty()) {
+    module_ = report_unseen(dwfl_.get(), module);
+  } else if (const reader::Result<int> file = reader::open_regular(path, reader::Links::kFollow)) {
+    allow_memory_for(*file);
+    // At base 0 addresses of the session are those of the file.
+    module_ = dwfl_report_elf(dwfl_.get(), path.c_str(), path.c_str(), *file, 0, true);
+    if (module_ == nullptr) close(*file);
+  }
   dwfl_report_end(dwfl_.get(), nullptr, nullptr);
   if (module_ == nullptr) return;
+  void** object = nullptr;
+  dwfl_module_info(module_, &object, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
+  *object = this;
   Dwarf_Addr bias = 0;
   if (patiently([&] { return dwfl_module_getelf(module_, &bias); }) == nullptr) {
     module_ = nullptr;
     return;
   }
-  if (patiently([&] { return dwfl_module_getdwarf(module_, &bias); }) != nullptr) functions_.emplace(module_);
+  if (patiently([&] { return dwfl_module_getdwarf(module_, &bias); }) != nullptr) {
+    functions_.emplace(module_);
+  } else if (const char* why = dwfl_errmsg(0); why != nullptr && is_for_want_of_memory(why)) {
+    trouble_ = std::string("its debug information cannot be read: ") + why;
+  }
 }
 
 int Object::symbols() { return table().symbols(); }

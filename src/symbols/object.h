@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One object, opened for looking names up: its own tables, and those of its separate debug file, wherever libdwfl finds
-// that: by build id, by debug link, or through debuginfod where DEBUGINFOD_URLS is set.
+// One object, opened for looking names up: its own tables, and those of its separate debug file, by build id, by debug
+// link, or through debuginfod where DEBUGINFOD_URLS is set. What the object says may be anything: see helper.h.
 
 #pragma once
 
@@ -18,6 +18,10 @@
 
 namespace heapster::symbols {
 
+// Whether debuginfod may be asked.
+bool asks_servers();
+void ask_no_more();
+
 class Object {
  public:
   // `path` may be empty: then only debuginfod can help, by the build id.
@@ -27,6 +31,8 @@ class Object {
   bool opened() const { return module_ != nullptr; }
   // Whether there is debug information, and not symbols alone.
   bool has_lines() const { return functions_.has_value(); }
+  // What is missing for want of memory; empty: nothing is.
+  const std::string& trouble() const { return trouble_; }
   // How many symbols its table has.
   int symbols();
 
@@ -35,9 +41,11 @@ class Object {
 
  private:
   SymbolTable& table();
+  static int find_debug(Dwfl_Module* module, void** object, const char* name, Dwarf_Addr base, const char* file,
+                        const char* link, GElf_Word sum, char** found);
 
-  std::string debug_path_;
-  char* debug_path_pointer_;
+  const Places& places_;
+  std::string trouble_;
   Dwfl_Callbacks callbacks_{};
   std::unique_ptr<Dwfl, void (*)(Dwfl*)> dwfl_{nullptr, dwfl_end};
   Dwfl_Module* module_ = nullptr;

@@ -2,10 +2,12 @@
 //
 // A frame's address is where a call returns to, which may be the first byte of the next line or of the next function;
 // so the byte before it is looked up.
+// Each object is opened in a helper (helper.h), which says what it found in lines of text.
 
 #include "symbols/symbolizer.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "symbols/object.h"
 
@@ -15,6 +17,30 @@ namespace {
 
 std::string key_of(const reader::Module& module) {
   return module.build_id.empty() ? "path " + module.path : module.build_id;
+}
+
+// What a helper says of an object: lines that begin with one of these.
+const std::string kTrouble = "!", kSilent = "-", kTable = "#", kKept = "=", kFresh = "+";
+
+struct Answers {
+  std::vector<std::string> troubles;
+  bool servers_are_silent = false;
+  int table = 0;  // how many symbols it has; 0: debug information told
+  Cache::Entries kept, fresh;
+};
+
+void take(const std::string& line, Answers& answers) {
+  const std::string kind = line.substr(0, 1), rest = line.substr(std::min<size_t>(1, line.size()));
+  if (kind == kTrouble) answers.troubles.push_back(rest);
+  if (kind == kSilent) answers.servers_are_silent = true;
+  if (kind == kTable) answers.table = std::atoi(rest.c_str());
+  if (kind == kKept) take_line(rest, answers.kept);
+  if (kind == kFresh) take_line(rest, answers.fresh);
+}
+
+std::string in_one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', '?');
+  return text;
 }
 
 }  // namespace
@@ -57,22 +83,49 @@ void Symbolizer::look_up(const reader::Module& module, const Wanted& wanted, Cac
     if (!known.contains(address)) left.insert(address);
   if (left.empty()) return;
 
+  Answers answers;
+  const std::string trouble = in_helper(
+      options_.limits, [&](const Say& say) { tell(module, left, say); },
+      [&](const std::string& line) { take(line, answers); });
+  for (const std::string& each : answers.troubles) add_trouble(each);
+  if (!trouble.empty()) add_trouble(module.path + ": " + trouble);
+  if (answers.servers_are_silent) ask_no_more();
+  for (const auto& [address, locations] : answers.kept)
+    if (!locations.empty()) known[address] = locations;
+  for (const auto& [address, locations] : answers.fresh)
+    if (!locations.empty()) known[address] = locations;
+  if (!trouble.empty() || answers.fresh.empty()) return;
+  Cache::Entries kept = cache_.load(module.build_id, answers.table);
+  kept.merge(answers.fresh);
+  cache_.store(module.build_id, kept, answers.table);
+}
+
+// In a helper.
+void Symbolizer::tell(const reader::Module& module, const Wanted& wanted, const Say& say) const {
   const FoundObject found = find_object(module, options_.places);
+  const bool asked = asks_servers();
   Object object(module, found.path, options_.places);
-  const bool said = std::find(troubles_.begin(), troubles_.end(), found.trouble) != troubles_.end();
   // What is not here a server may have had.
-  if (!found.trouble.empty() && !said && (!object.opened() || !found.path.empty())) troubles_.push_back(found.trouble);
+  if (!found.trouble.empty() && (!object.opened() || !found.path.empty())) say(kTrouble + in_one_line(found.trouble));
+  if (!object.trouble().empty()) say(kTrouble + in_one_line(module.path + ": " + object.trouble()));
+  if (asked && !asks_servers()) say(kSilent);
   if (!object.opened()) return;
   const int table = object.has_lines() ? 0 : object.symbols();
   if (!object.has_lines() && table == 0) return;
-  Cache::Entries kept = cache_.load(module.build_id, table);
-  const size_t before = kept.size();
-  for (const uint64_t address : left) {
-    const auto [place, fresh] = kept.try_emplace(address);
-    if (fresh) place->second = object.at(address - 1);
-    if (!place->second.empty()) known[address] = place->second;
+  say(kTable + std::to_string(table));
+  const Cache::Entries kept = cache_.load(module.build_id, table);
+  for (const uint64_t address : wanted) {
+    const auto place = kept.find(address);
+    if (place != kept.end()) {
+      say(kKept + line_of(address, place->second));
+    } else {
+      say(kFresh + line_of(address, object.at(address - 1)));
+    }
   }
-  if (kept.size() > before) cache_.store(module.build_id, kept, table);
+}
+
+void Symbolizer::add_trouble(const std::string& trouble) {
+  if (std::find(troubles_.begin(), troubles_.end(), trouble) == troubles_.end()) troubles_.push_back(trouble);
 }
 
 }  // namespace heapster::symbols

@@ -13,12 +13,14 @@
 #include "reader/names.h"
 #include "symbols/cache.h"
 #include "symbols/find_object.h"
+#include "symbols/helper.h"
 
 namespace heapster::symbols {
 
 struct Options {
   Places places = {};
   std::string cache = {};  // its directory; empty: none
+  Limits limits = {};      // for each object
   // Told before an object is looked at: its name, and how many of how many are done.
   std::function<void(const std::string& object, size_t done, size_t all)> progress = {};
 };
@@ -37,6 +39,8 @@ class Symbolizer {
   using Wanted = std::set<uint64_t>;  // addresses in the file that calls return to
 
   void look_up(const reader::Module& module, const Wanted& wanted, Cache::Entries& known);
+  void tell(const reader::Module& module, const Wanted& wanted, const Say& say) const;
+  void add_trouble(const std::string& trouble);
 
   Options options_;
   Cache cache_;

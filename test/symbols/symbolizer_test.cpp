@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 
 #include "living.h"
 #include "program.h"
+#include "synthetic.h"
 
 namespace heapster::symbols {
 namespace {
@@ -103,7 +105,7 @@ TEST_P(SymbolizerBuilds, InlinedFunctionsFilesAndLines) {
   EXPECT_EQ(subject.at(Options{}, 1), (Locations{{"plain", SUBJECT, line_of("plain")}}));
   EXPECT_EQ(subject.at(Options{}, 2).at(0).function, "shop::older");
   EXPECT_EQ(subject.at(Options{}, 3).at(0).function, "shop::newer");
-  EXPECT_TRUE(subject.at(Options{}, 4).at(0).function.starts_with("(anonymous namespace)::Till::count"));
+  EXPECT_TRUE(subject.at(Options{}, 4).at(0).function.str().starts_with("(anonymous namespace)::Till::count"));
   EXPECT_EQ(subject.troubles(), "");
 }
 
@@ -283,6 +285,132 @@ TEST(Symbolizer, AServerTellsWhatIsNotHere) {
   setenv("DEBUGINFOD_CACHE_PATH", (subject.place() + "/of-both").c_str(), 1);
   EXPECT_EQ(subject.at(Options{}, 0), kInlined);
   EXPECT_EQ(subject.troubles(), "");
+}
+
+// A file that names its debug file, as objcopy makes it; without a build id the name has to do.
+void link_debug_file(const Subject& subject, const std::string& name) {
+  must("cd " + subject.place() + " && objcopy --only-keep-debug subject " + name + " && strip subject && " +
+       "objcopy --add-gnu-debuglink=" + name + " subject");
+}
+
+TEST(Symbolizer, DebugFilesAreFoundByTheirName) {
+  for (const bool has_id : {true, false}) {
+    Subject subject("g++ -g");
+    if (!has_id) must("objcopy --remove-section=.note.gnu.build-id " + subject.path());
+    if (!has_id) subject.module().build_id.clear();
+    link_debug_file(subject, "apart");
+    EXPECT_EQ(subject.at(Options{}, 0), kInlined);
+    fs::create_directory(subject.place() + "/.debug");
+    fs::rename(subject.place() + "/apart", subject.place() + "/.debug/apart");
+    EXPECT_EQ(subject.at(Options{}, 0), kInlined);
+    const std::string there = subject.place() + "/debug" + subject.place();
+    fs::create_directories(there);
+    fs::rename(subject.place() + "/.debug/apart", there + "/apart");
+    EXPECT_EQ(subject.at(Options{.places = {.sysroot = "", .directories = {subject.place() + "/debug"}}}, 0), kInlined);
+    must("printf more >>" + there + "/apart");
+    if (!has_id)
+      EXPECT_NE(subject.at(Options{.places = {.sysroot = "", .directories = {subject.place() + "/debug"}}}, 0),
+                kInlined)
+          << "another file of that name";
+  }
+}
+
+// Says whether a file was opened since this was made.
+class OpenWatch {
+ public:
+  explicit OpenWatch(const std::string& path) : descriptor_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+    EXPECT_GE(inotify_add_watch(descriptor_, path.c_str(), IN_OPEN), 0);
+  }
+  ~OpenWatch() { close(descriptor_); }
+  OpenWatch(const OpenWatch&) = delete;
+  bool opened() const {
+    char events[1024];
+    return read(descriptor_, events, sizeof events) > 0;
+  }
+
+ private:
+  int descriptor_;
+};
+
+// Opening a FIFO waits for ever, or lets somebody else go on who waits; opening a device may do anything.
+TEST(Symbolizer, NothingButRegularFilesIsOpened) {
+  Subject subject("g++ -g");
+  link_debug_file(subject, "apart");
+  const std::string pipe = subject.place() + "/apart";
+  fs::remove(pipe);
+  must("mkfifo " + pipe);
+  const OpenWatch watch(pipe);
+  EXPECT_FALSE(subject.at(Options{}, 0).at(0).known) << "as debug file";
+  fs::create_directories(subject.place() + "/debug/.build-id/" + subject.module().build_id.substr(0, 2));
+  fs::create_symlink(pipe, subject.place() + "/debug/.build-id/" + subject.module().build_id.substr(0, 2) + "/" +
+                               subject.module().build_id.substr(2) + ".debug");
+  EXPECT_FALSE(subject.at(Options{.places = {.sysroot = "", .directories = {subject.place() + "/debug"}}}, 0)[0].known);
+  subject.module().path = pipe;
+  EXPECT_FALSE(subject.at(Options{}, 0).at(0).known) << "as object";
+  EXPECT_FALSE(watch.opened());
+}
+
+TEST(Symbolizer, ASplitUnitThatIsNoFileIsNotOpened) {
+  const Subject subject("cd /tmp && g++ -g -gsplit-dwarf -dumpdir " + test::write_temporary("split", "") + ".");
+  const std::string unit = test::run_shell("readelf --debug-dump=info " + subject.path() +
+                                           " | sed -n 's/.*dwo_name.*: *//p' | head -1 | tr -d '\\n'")
+                               .out;
+  ASSERT_TRUE(unit.starts_with("/")) << unit;
+  EXPECT_EQ(subject.at(Options{}, 0), kInlined);
+  fs::remove(unit);
+  must("mkfifo " + unit);
+  const OpenWatch watch(unit);
+  EXPECT_EQ(subject.at(Options{}, 0), (Locations{{"shop::Basket::fill(int)", ""}}));
+  EXPECT_FALSE(watch.opened());
+  fs::remove(unit);
+}
+
+// 265 characters that stand for gigabytes.
+std::string endless_name() {
+  constexpr std::string_view kDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  std::string name = "_Z1fSt4pairIiiE", last = "S_";
+  for (int i = 0; i < 25; ++i) {
+    name += "S_I" + last + last + "E";
+    last = std::string("S") + kDigits[static_cast<size_t>(i)] + "_";
+  }
+  return name;
+}
+
+TEST(Symbolizer, ANameThatIsTooLongStaysAsLinkersKnowIt) {
+  Subject subject("g++ -rdynamic");
+  must("objcopy --redefine-sym plain=" + endless_name() + " " + subject.path());
+  subject.module().build_id = build_id_of(subject.path());
+  const Options options{.limits = {.bytes = 64 << 20, .seconds = 60, .said = 1 << 20}};
+  EXPECT_EQ(subject.at(options, 1), (Locations{{endless_name(), ""}}));
+  EXPECT_EQ(subject.at(options, 0), (Locations{{"shop::Basket::fill(int)", ""}}));
+}
+
+TEST(Symbolizer, WhatUnfoldsToTooMuchIsNotUnfolded) {
+  Subject subject("g++ -g");
+  must("cd " + subject.place() +
+       " && truncate -s 256M zeros && objcopy --update-section .debug_info=zeros subject && " +
+       "objcopy --compress-debug-sections=zlib subject");
+  ASSERT_LT(fs::file_size(subject.path()), 2u << 20);
+  const Options options{.limits = {.bytes = 64 << 20, .seconds = 60, .said = 1 << 20}};
+  EXPECT_EQ(subject.at(options, 0), (Locations{{"shop::Basket::fill(int)", ""}}));
+  EXPECT_TRUE(subject.troubles(options).starts_with(subject.path() + ": its debug information cannot be read: "))
+      << subject.troubles(options);
+}
+
+TEST(Symbolizer, ADeadHelperCostsTheNamesOfOneObject) {
+  Subject subject("g++ -g");
+  reader::Stacks stacks = subject.stacks();
+  reader::Module& lost = stacks.modules.emplace_back(stacks.modules[0]);
+  lost.path = subject.place() + "/large";
+  lost.build_id.clear();
+  lost.bias += 1 << 30;
+  for (size_t i = 0; i < 100'000; ++i) stacks.stacks.emplace_back().frames = {{lost.bias + 16 + i * 16, 1}};
+  fs::copy_file(subject.path(), lost.path);
+  Symbolizer symbolizer({.limits = {.bytes = 64 << 20, .seconds = 60, .said = 256 * 1024}});
+  const reader::Names names = symbolizer.names(stacks);
+  EXPECT_EQ(subject.at(names, 0), kInlined);
+  ASSERT_EQ(symbolizer.troubles().size(), 2u);
+  EXPECT_EQ(symbolizer.troubles().back(), lost.path + ": its names take more room than they may");
 }
 
 // A server that takes connections and never answers. One object costs the patience for one request, no more.
