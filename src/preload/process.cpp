@@ -162,7 +162,7 @@ void say(const char* what) {
       {};  // too large for a small stack; said at the start and the end
   TextBuilder text(line, sizeof line);
   text.add("heapster: ").add(what).add(" (pid ").add(process.pid).add(")");
-  if (snapshot_path()[0] != '\0') text.add(", snapshot ").add(snapshot_path());
+  if (snapshot_path()[0] != '\0') text.add(", snapshot ").add_printable(snapshot_path());
   text.add('\n');
   kernel::write(2, line, text.size());
 }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "layout/characters.h"
 #include "preload/libc.h"
 
 namespace heapster::preload {
@@ -31,6 +32,18 @@ class TextBuilder {
   }
   TextBuilder& add(const char* text, size_t size) {
     for (size_t i = 0; i < size; ++i) add(text[i]);
+    return *this;
+  }
+  // With what may not be shown replaced.
+  TextBuilder& add_printable(const char* text) {
+    for (size_t left = strlen(text); left != 0;) {
+      const Character next = first_character(text, left);
+      const bool shown = next.bytes != 0 && !steers(next.code);
+      const size_t bytes = next.bytes != 0 ? next.bytes : 1;
+      shown ? add(text, bytes) : add('?');
+      text += bytes;
+      left -= bytes;
+    }
     return *this;
   }
   TextBuilder& add(uint32_t number) { return add(uint64_t{number}); }
