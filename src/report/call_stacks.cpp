@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "report/report.h"
+#include "report/sites.h"
 #include "report/units.h"
 
 namespace heapster::report {
@@ -22,7 +23,7 @@ std::string hex_text(const uint8_t* bytes, size_t count) {
   return text;
 }
 
-uint64_t whole_blocks(uint64_t in_256ths) { return (in_256ths + kWholeBlock / 2) / kWholeBlock; }
+uint64_t whole_blocks(uint64_t in_256ths) { return static_cast<uint64_t>(blocks_of(in_256ths)); }
 
 }  // namespace
 
@@ -82,9 +83,9 @@ bool is_program(const reader::Snapshot& snapshot, const reader::Module& module) 
 
 std::string call_text(const reader::Stacks& stacks, const Call& call) {
   const reader::Location& location = *call.location;
-  const std::string name = printable(location.function);
+  const std::string name = printable(location.function.str());
   if (!location.file.empty())
-    return fmt::format("{:#x}: {} ({}:{})", call.frame.address, name, printable(location.file), location.line);
+    return fmt::format("{:#x}: {} ({}:{})", call.frame.address, name, printable(location.file.str()), location.line);
   if (call.frame.module >= stacks.modules.size()) return fmt::format("{:#x}: {}", call.frame.address, name);
   return fmt::format("{:#x}: {} (in {})", call.frame.address, name, printable(stacks.modules[call.frame.module].path));
 }

@@ -83,10 +83,10 @@ bool is_like_any(std::string_view name, const std::string_view (&patterns)[kCoun
 }
 
 bool is_allocator(const Step& step) {
-  return is_like_any(without_prefix(without_arguments(without_result(step.function))), kAllocators);
+  return is_like_any(without_prefix(without_arguments(without_result(step.function.str()))), kAllocators);
 }
 
-bool is_library(const Step& step) { return is_like_any(without_result(step.function), kLibraries); }
+bool is_library(const Step& step) { return is_like_any(without_result(step.function.str()), kLibraries); }
 
 }  // namespace
 

@@ -2,7 +2,6 @@
 
 #include "report/formats.h"
 
-#include "report/json.h"
 #include "report/units.h"
 
 namespace heapster::report {
@@ -13,7 +12,5 @@ std::string command_line(const reader::Process& process) {
     line = i == 0 ? process.command[0] : line + " " + process.command[i];
   return printable(line);
 }
-
-std::string compact_json_text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace heapster::report

@@ -17,8 +17,11 @@ namespace heapster::report {
 
 namespace {
 
+// A spreadsheet would calculate what begins like a formula: an apostrophe makes it text.
 std::string quoted(std::string_view unsafe) {
   std::string text = printable(unsafe);
+  const bool formula = unsafe.find_first_of("=+-@\t\r") == 0;
+  if (formula) text.insert(0, 1, '\'');
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string result = "\"";
   for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);

@@ -8,7 +8,9 @@
 
 #include <array>
 #include <deque>
+#include <iterator>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "report/flamegraph_page.h"
@@ -21,7 +23,7 @@ namespace heapster::report {
 namespace {
 
 struct Node {
-  std::vector<uint64_t> weights = std::vector<uint64_t>(kWeights.size());
+  std::array<uint64_t, kWeights.size()> weights{};
   std::map<size_t, Node*> children;  // by the function's number
 };
 
@@ -31,6 +33,14 @@ class Graph {
     for (const CallStack& stack : call_stacks(stacks_, *exported.names)) add(stack);
   }
 
+  // The nodes come last, and as text: there may be millions.
+  std::string text() {
+    std::string head = compact_json_text(json());
+    head.pop_back();
+    return head + ",\"nodes\":" + nodes_text() + "}";
+  }
+
+ private:
   Json json() {
     const reader::Process& process = exported_.snapshot.process;
     Json weights = Json::array();
@@ -41,11 +51,9 @@ class Graph {
             {"mean", stacks_.sampling.mean_bytes},
             {"weights", std::move(weights)},
             {"by", static_cast<size_t>(exported_.by)},
-            {"functions", std::move(functions_)},
-            {"nodes", nodes_json()}};
+            {"functions", std::move(functions_)}};
   }
 
- private:
   void add(const CallStack& stack) {
     Node* node = &nodes_.front();
     count(*node, stack.amounts);
@@ -63,32 +71,40 @@ class Graph {
 
   // What a function is told apart by: its name, and where it comes from.
   size_t function_number(const Call& call) {
+    const auto [number, unseen] = seen_.try_emplace(call.location);
+    if (unseen) number->second = number_of_names(call);
+    return number->second;
+  }
+
+  size_t number_of_names(const Call& call) {
     const bool in_module = call.frame.module < stacks_.modules.size();
     std::string module = in_module ? stacks_.modules[call.frame.module].short_name() : "";
-    std::array key{printable(call.location->function), printable(module), printable(call.location->file)};
+    std::array key{printable(call.location->function.str()), printable(module), printable(call.location->file.str())};
     const auto [place, fresh] = numbers_.try_emplace(key, functions_.size());
     if (fresh) functions_.push_back(key);
     return place->second;
   }
 
   // A node is its function, its weights and its children, depth first; no depth of a stack is too much for a parser.
-  Json nodes_json() const {
-    Json list = Json::array();
+  std::string nodes_text() const {
+    std::string list;
     std::vector<std::pair<size_t, const Node*>> left{{0, &nodes_.front()}};
     while (!left.empty()) {
       const auto [function, node] = left.back();
       left.pop_back();
-      list.push_back({function, node->children.size(), node->weights});
+      fmt::format_to(std::back_inserter(list), "{}[{},{},[{}]]", list.empty() ? "" : ",", function,
+                     node->children.size(), fmt::join(node->weights, ","));
       for (auto child = node->children.rbegin(); child != node->children.rend(); ++child)
         left.emplace_back(child->first, child->second);
     }
-    return list;
+    return "[" + list + "]";
   }
 
   const Exported& exported_;
   const reader::Stacks& stacks_;
   std::deque<Node> nodes_ = std::deque<Node>(1);
   std::map<std::array<std::string, 3>, size_t> numbers_;
+  std::unordered_map<const reader::Location*, size_t> seen_;  // which is of one frame
   Json functions_ = Json::array();
 };
 
@@ -102,8 +118,7 @@ std::string without_markup(std::string json) {
 
 std::string render_flamegraph(const Exported& exported) {
   std::string page(kFlamegraphPage);
-  return page.replace(page.find(kFlamegraphData), kFlamegraphData.size(),
-                      without_markup(compact_json_text(Graph(exported).json())));
+  return page.replace(page.find(kFlamegraphData), kFlamegraphData.size(), without_markup(Graph(exported).text()));
 }
 
 }  // namespace heapster::report

@@ -15,7 +15,7 @@ namespace heapster::report {
 namespace {
 
 std::string step_text(const reader::Location& location) {
-  std::string text = printable(location.function);
+  std::string text = printable(location.function.str());
   std::replace(text.begin(), text.end(), ';', ',');
   return text;
 }

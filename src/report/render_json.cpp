@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
+#include "layout/characters.h"
 #include "reader/hex.h"
 #include "report/formats.h"
 #include "report/json.h"
@@ -149,25 +152,27 @@ Json to_json(const reader::Stats& stats) {
   return object;
 }
 
-// What is left of the characters that steer a terminal once JSON has escaped those below the space.
+// Characters that may not be shown and that JSON does not escape by itself; all have four digits at most.
 std::string without_controls(const std::string& text) {
   std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<uint8_t>(text[i]);
-    const auto after = static_cast<uint8_t>(i + 1 < text.size() ? text[i + 1] : 0);
-    const bool c1 = byte == 0xc2 && after >= 0x80 && after < 0xa0;
-    if (byte != 0x7f && !c1) {
-      result += text[i];
-      continue;
+  for (std::string_view left = text; !left.empty();) {
+    const Character next = first_character(left.data(), left.size());
+    if (next.code >= ' ' && steers(next.code)) {
+      result += fmt::format("\\u{:04x}", next.code);
+    } else {
+      result += left.substr(0, std::max<size_t>(next.bytes, 1));
     }
-    result += fmt::format("\\u{:04x}", c1 ? after : byte);
-    i += c1;
+    left.remove_prefix(std::max<size_t>(next.bytes, 1));
   }
   return result;
 }
 
 std::string json_text(const Json& json) {
   return without_controls(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
+}
+
+std::string compact_json_text(const Json& json) {
+  return without_controls(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 Json coverage_json(const Snapshot& snapshot) {

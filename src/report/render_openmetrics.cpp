@@ -36,11 +36,18 @@ std::string escaped(std::string_view text) {
   return result;
 }
 
-// printable() goes first: a label value must be UTF-8.
+// A label's value, whose lines are kept: the format has an escape for their ends.
+std::string label_text(std::string_view text) {
+  std::string result;
+  for (size_t end; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1))
+    result += printable(text.substr(0, end)) + '\n';
+  return escaped(result + printable(text));
+}
+
 std::string labels_of(const reader::Process& process) {
-  std::string labels = fmt::format("pid=\"{}\",executable=\"{}\"", process.identity.pid,
-                                   escaped(printable(reader::short_name(process))));
-  if (!process.label.empty()) labels += fmt::format(",label=\"{}\"", escaped(printable(process.label)));
+  std::string labels =
+      fmt::format("pid=\"{}\",executable=\"{}\"", process.identity.pid, label_text(reader::short_name(process)));
+  if (!process.label.empty()) labels += fmt::format(",label=\"{}\"", label_text(process.label));
   return labels;
 }
 
@@ -134,7 +141,7 @@ void put_scopes(Writer& writer, const std::vector<reader::Scope>& scopes) {
     const std::string family = with_unit(fmt::format("scope_{}", kind.name), "bytes");
     writer.family(family, "summary", "bytes", kind.help + ", by scope");
     for (const reader::Scope& scope : scopes) {
-      const std::string path = escaped(printable(scope.path));
+      const std::string path = label_text(scope.path);
       for (const HistogramFigure& row : histograms(scope.own)) {
         if (row.name != kind.name) continue;
         writer.sample(family + "_sum", "scope", path, row.histogram.bytes().word());
@@ -145,7 +152,7 @@ void put_scopes(Writer& writer, const std::vector<reader::Scope>& scopes) {
   const std::string family = "heapster_scope_live_bytes";
   writer.family(family, "gauge", "bytes", "bytes allocated in the scope minus bytes freed in it");
   for (const reader::Scope& scope : scopes)
-    writer.sample(family, "scope", escaped(printable(scope.path)), static_cast<int64_t>(scope.own.use.curr.word()));
+    writer.sample(family, "scope", label_text(scope.path), static_cast<int64_t>(scope.own.use.curr.word()));
 }
 
 struct ArenaFigure {
@@ -168,7 +175,7 @@ void put_arenas(Writer& writer, const std::vector<reader::Arena>& arenas) {
         with_unit(fmt::format("arena_{}{}", name, !gauge && figure.unit == "blocks" ? "_blocks" : ""), figure.unit);
     writer.family(family, gauge ? "gauge" : "summary", base_unit(figure.unit), figure.help);
     for (const reader::Arena& arena : arenas)
-      writer.sample(gauge ? family : family + std::string(ending), "arena", escaped(printable(arena.name)),
+      writer.sample(gauge ? family : family + std::string(ending), "arena", label_text(arena.name),
                     arena.*figure.value);
   }
 }

@@ -70,7 +70,8 @@ enum : uint32_t { kId = 1, kName = 2, kSystemName = 3, kFile = 4 };
 
 class Strings {
  public:
-  uint64_t number(const std::string& text) {
+  uint64_t number(const std::string& unsafe) {
+    const std::string text = printable(unsafe);
     const auto [place, fresh] = numbers_.try_emplace(text, texts_.size());
     if (fresh) texts_.push_back(text);
     return place->second;
@@ -159,7 +160,7 @@ class Profile {
   }
 
   uint64_t function_id(const Location& call) {
-    const auto [place, fresh] = functions_.try_emplace({call.function, call.file}, functions_.size() + 1);
+    const auto [place, fresh] = functions_.try_emplace({call.function.str(), call.file.str()}, functions_.size() + 1);
     if (!fresh) return place->second;
     const uint64_t name = strings_.number(call.function), file = strings_.number(call.file);
     pbf_writer made(to_, profile::kFunction);

@@ -10,6 +10,7 @@
 
 #include "report/formats.h"
 #include "report/json.h"
+#include "report/units.h"
 
 namespace heapster::report {
 
@@ -18,10 +19,10 @@ namespace {
 class Frames {
  public:
   size_t number(const reader::Location& location) {
-    const auto [place, fresh] = numbers_.try_emplace({location.function, location.file}, list.size());
+    const auto [place, fresh] = numbers_.try_emplace({location.function.str(), location.file.str()}, list.size());
     if (fresh) {
-      Json frame{{"name", location.function}};
-      if (!location.file.empty()) frame["file"] = location.file;
+      Json frame{{"name", printable(location.function.str())}};
+      if (!location.file.empty()) frame["file"] = printable(location.file.str());
       list.push_back(std::move(frame));
     }
     return place->second;
@@ -65,7 +66,7 @@ std::string render_speedscope(const Exported& exported) {
     profiles.push_back(profile_of(stacks, info, help_of(info, exported.snapshot), frames));
   const reader::Process& process = exported.snapshot.process;
   const Json json{{"$schema", "https://www.speedscope.app/file-format-schema.json"},
-                  {"name", fmt::format("{}, pid {}", short_name(process), process.identity.pid)},
+                  {"name", fmt::format("{}, pid {}", printable(short_name(process)), process.identity.pid)},
                   {"exporter", "heapster"},
                   {"activeProfileIndex", static_cast<size_t>(exported.by)},
                   {"shared", {{"frames", std::move(frames.list)}}},

@@ -222,7 +222,7 @@ Report make_head(const Snapshot& snapshot) {
   report.verdict = fmt::format("coverage {}", coverage.verdict);
   report.mood = coverage.verdict == "full" ? Mood::kGood : Mood::kBad;
   report.lines = {command_text(process, kCommandWidth)};
-  for (const std::string& reason : coverage.reasons) report.lines.push_back(reason);
+  for (const std::string& reason : coverage.reasons) report.lines.push_back(printable(reason));
   return report;
 }
 

@@ -189,7 +189,7 @@ Section notes_section(const Snapshot& snapshot) {
   for (const reader::NoteCount& note : snapshot.notes) {
     if (note.effect != reader::Effect::trouble && note.effect != reader::Effect::fact) continue;  // told by the title
     const std::string times = note.count > 1 ? fmt::format(" ({} times)", count_text(note.count)) : "";
-    section.lines.push_back(note.text + times);
+    section.lines.push_back(printable(note.text) + times);
     if (note.effect != reader::Effect::fact) section.mood = Mood::kBad;
   }
   for (const std::string& refused : snapshot.process.refused) section.lines.push_back("ignored: " + printable(refused));

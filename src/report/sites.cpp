@@ -16,8 +16,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
+#include <unordered_map>
 
 #include "report/pattern.h"
 #include "report/units.h"
@@ -33,21 +35,24 @@ using reader::StackFigures;
 constexpr double kMicroseconds = 1e-6;
 constexpr double kNanoseconds = 1e-9;
 
-std::string key_of(const std::vector<Step>& steps) {
-  std::string key;
-  for (const Step& step : steps)
-    key += step.function + '\0' + step.file + '\0' + std::to_string(step.line) + '\0' + step.module + '\0';
-  return key;
+size_t hash_of(const std::vector<Step>& steps) {
+  size_t hash = steps.size();
+  for (const Step& step : steps) hash = (hash ^ hash_of(step)) * 0x9e3779b97f4a7c15 + (hash >> 29);
+  return hash;
 }
 
-// Sites by their keys, in the order in which they came.
+// Sites by their steps, in the order in which they came.
 class Gathering {
  public:
   // Where the site with these steps is: a new one, if need be.
   size_t place_of(std::vector<Step> steps) {
-    const auto [place, fresh] = places_.try_emplace(key_of(steps), sites_.size());
-    if (fresh) sites_.push_back({.steps = std::move(steps)});
-    return place->second;
+    const size_t hash = hash_of(steps);
+    const auto [begin, end] = places_.equal_range(hash);
+    const auto found = std::find_if(begin, end, [&](const auto& each) { return sites_[each.second].steps == steps; });
+    if (found != end) return found->second;
+    places_.emplace(hash, sites_.size());
+    sites_.push_back({.steps = std::move(steps)});
+    return sites_.size() - 1;
   }
   Site& at(size_t place) { return sites_[place]; }
   Site& at(const std::vector<Step>& steps) { return at(place_of(steps)); }
@@ -55,28 +60,37 @@ class Gathering {
 
  private:
   std::vector<Site> sites_;
-  std::map<std::string, size_t> places_;
+  std::unordered_multimap<size_t, size_t> places_;  // by hash
 };
 
 bool selected(const std::vector<Step>& steps, const Selection& selection) {
-  const auto any = [&](const std::string& pattern, std::string Step::*member) {
-    return pattern.empty() ||
-           std::any_of(steps.begin(), steps.end(), [&](const Step& step) { return matches(pattern, step.*member); });
+  const auto any = [&](const std::string& pattern, reader::SharedText Step::*member) {
+    return pattern.empty() || std::any_of(steps.begin(), steps.end(),
+                                          [&](const Step& step) { return matches(pattern, (step.*member).str()); });
   };
   return any(selection.function, &Step::function) && any(selection.module, &Step::module);
 }
 
-// Whose a block is; null where that thread has ended and another has its slot: it has left no name.
-const reader::Thread* thread_of(const Sample& sample, const Snapshot& snapshot) {
-  const auto found = std::find_if(snapshot.threads.begin(), snapshot.threads.end(), [&](const reader::Thread& thread) {
-    return thread.slot == sample.slot && thread.generation == sample.generation;
-  });
-  return found == snapshot.threads.end() ? nullptr : &*found;
-}
+// Whose blocks are asked for.
+class Owners {
+ public:
+  Owners(const Snapshot& snapshot, const std::string& wanted) : all_(wanted.empty()) {
+    if (all_) return;
+    for (const reader::Thread& thread : snapshot.threads)
+      wanted_[{thread.slot, thread.generation}] = matches(wanted, thread.name) || wanted == std::to_string(thread.tid);
+  }
 
-bool is_wanted(const reader::Thread& thread, const std::string& wanted) {
-  return matches(wanted, thread.name) || wanted == std::to_string(thread.tid);
-}
+  // Nothing where that thread has ended and another has its slot: it has left no name.
+  std::optional<bool> wanted(const Sample& sample) const {
+    if (all_) return true;
+    const auto found = wanted_.find({sample.slot, sample.generation});
+    return found == wanted_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+ private:
+  bool all_;
+  std::map<std::pair<uint32_t, uint32_t>, bool> wanted_;  // by slot and generation
+};
 
 bool in_scope(uint32_t number, const Snapshot& snapshot, const std::string& wanted) {
   return wanted.empty() || std::any_of(snapshot.scopes.begin(), snapshot.scopes.end(), [&](const reader::Scope& scope) {
@@ -172,19 +186,41 @@ Estimate growth(const Site& site, uint64_t mean_bytes) {
 
 }  // namespace
 
+size_t hash_of(const Step& step) {
+  const std::hash<std::string> hash;
+  return hash(step.function) * 31 + hash(step.file) * 7 + hash(step.module) + step.line;
+}
+
 const ByInfo& info_of(By by) { return kBys[static_cast<size_t>(by)]; }
 
-int64_t blocks_of(uint64_t in_256ths) { return whole(real_blocks(in_256ths)); }
+int64_t blocks_of(uint64_t in_256ths) {
+  return static_cast<int64_t>(in_256ths / kWholeBlock + (in_256ths % kWholeBlock >= kWholeBlock / 2));
+}
 
-std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& stacks, const reader::Names& names) {
+namespace {
+
+std::vector<reader::SharedText> names_of_modules(const reader::Stacks& stacks) {
+  std::vector<reader::SharedText> names;
+  for (const reader::Module& module : stacks.modules) names.emplace_back(module.short_name());
+  return names;
+}
+
+std::vector<Step> steps_of(const reader::Stack& stack, const std::vector<reader::SharedText>& modules,
+                           const reader::Names& names) {
   std::vector<Step> steps;
+  steps.reserve(stack.frames.size());
   for (const reader::Frame& frame : stack.frames) {
-    const bool in_module = frame.module < stacks.modules.size();
-    const std::string module = in_module ? stacks.modules[frame.module].short_name() : "";
+    const reader::SharedText module = frame.module < modules.size() ? modules[frame.module] : reader::SharedText();
     for (const reader::Location& location : names.of(frame))
       steps.push_back({location.function, location.file, location.line, module, location.known});
   }
   return steps;
+}
+
+}  // namespace
+
+std::vector<Step> steps_of(const reader::Stack& stack, const reader::Stacks& stacks, const reader::Names& names) {
+  return steps_of(stack, names_of_modules(stacks), names);
 }
 
 namespace {
@@ -209,29 +245,42 @@ void share_what_is_missed(std::vector<Site>& sites, const Snapshot& snapshot) {
 }  // namespace
 
 Sites make_sites(const Snapshot& snapshot, const reader::Names& names, const Selection& selection) {
+  constexpr size_t kLeftOut = SIZE_MAX, kWaits = SIZE_MAX - 1;
   const reader::Stacks& stacks = *snapshot.stacks;
+  const std::vector<reader::SharedText> modules = names_of_modules(stacks);
   Gathering gathering;
   StackFigures of_ended;
   std::vector<LiveSample> live;
-  std::vector<std::vector<Step>> steps(stacks.stacks.size());
-  for (size_t i = 0; i < steps.size(); ++i) {
-    steps[i] = steps_of(stacks.stacks[i], stacks, names);
-    const bool inside = in_scope(stacks.stacks[i].scope, snapshot, selection.scope);
-    if (selection.live_only() || !inside || !selected(steps[i], selection)) continue;
-    Site& site = gathering.at(steps[i]);
+  // Worked out once for each stack: samples are many more. Where live blocks alone are asked for, a stack becomes a
+  // site with the first of them.
+  std::vector<size_t> places(stacks.stacks.size(), kLeftOut);
+  std::vector<std::vector<Step>> waiting(selection.live_only() ? stacks.stacks.size() : 0);
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (!in_scope(stacks.stacks[i].scope, snapshot, selection.scope)) continue;
+    std::vector<Step> steps = steps_of(stacks.stacks[i], modules, names);
+    if (!selected(steps, selection)) continue;
+    if (selection.live_only()) {
+      places[i] = kWaits;
+      waiting[i] = std::move(steps);
+      continue;
+    }
+    places[i] = gathering.place_of(std::move(steps));
+    Site& site = gathering.at(places[i]);
     site.truncated |= stacks.stacks[i].truncated;
     reader::add(site.figures, stacks.stacks[i].figures);
   }
+  const bool bare = in_scope(0, snapshot, selection.scope) && selected(std::vector<Step>(), selection);
+  const Owners owners(snapshot, selection.thread);
   for (const Sample& sample : stacks.samples) {
-    if (!in_scope(sample.stack ? stacks.stacks[*sample.stack].scope : 0, snapshot, selection.scope)) continue;
-    const std::vector<Step>& taken = sample.stack ? steps[*sample.stack] : std::vector<Step>();
-    if (!selected(taken, selection) || !selected(sample, selection)) continue;
-    const reader::Thread* thread = selection.thread.empty() ? nullptr : thread_of(sample, snapshot);
-    if (!selection.thread.empty() && (thread == nullptr || !is_wanted(*thread, selection.thread))) {
-      if (thread == nullptr) add_live(of_ended, sample);
+    if (!selected(sample, selection)) continue;
+    if (sample.stack ? places[*sample.stack] == kLeftOut : !bare) continue;
+    if (const std::optional<bool> wanted = owners.wanted(sample); !wanted.value_or(false)) {
+      if (!wanted) add_live(of_ended, sample);
       continue;
     }
-    const size_t place = gathering.place_of(taken);
+    if (sample.stack && places[*sample.stack] == kWaits)
+      places[*sample.stack] = gathering.place_of(std::move(waiting[*sample.stack]));
+    const size_t place = sample.stack ? places[*sample.stack] : gathering.place_of({});
     Site& site = gathering.at(place);
     site.live_variance += variance_of(sample);
     live.push_back({place, &sample});

@@ -23,14 +23,16 @@ namespace heapster::report {
 
 // One function of a stack; what was inlined is a function like any other.
 struct Step {
-  std::string function = {};  // or the place, where the name is not known
-  std::string file = {};
+  reader::SharedText function = {};  // or the place, where the name is not known
+  reader::SharedText file = {};
   uint32_t line = 0;
-  std::string module = {};
+  reader::SharedText module = {};
   bool known = true;
 
   friend bool operator==(const Step&, const Step&) = default;
 };
+
+size_t hash_of(const Step& step);
 
 struct Site {
   std::vector<Step> steps = {};  // innermost first; none: blocks whose stack was not taken
@@ -139,7 +141,7 @@ std::vector<Lifetimes> lifetimes(const reader::StackFigures& figures);
 std::optional<double> elsewhere_share(const reader::StackFigures& figures);
 std::optional<double> temporary_share(const reader::StackFigures& figures);
 
-// Blocks of a figure that is kept in 256ths.
+// Whole blocks of a figure that is kept in 256ths, to the nearest.
 int64_t blocks_of(uint64_t in_256ths);
 
 // How long some calls of the next allocator took.

@@ -42,10 +42,10 @@ Json lifetimes_json(const StackFigures& figures) {
 }
 
 Json step_json(const Step& step) {
-  return {{"function", step.function},
-          {"file", step.file.empty() ? Json(nullptr) : Json(step.file)},
+  return {{"function", step.function.str()},
+          {"file", step.file.empty() ? Json(nullptr) : Json(step.file.str())},
           {"line", step.line == 0 ? Json(nullptr) : Json(step.line)},
-          {"module", step.module.empty() ? Json(nullptr) : Json(step.module)},
+          {"module", step.module.empty() ? Json(nullptr) : Json(step.module.str())},
           {"symbol", step.known}};
 }
 

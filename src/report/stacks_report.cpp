@@ -59,11 +59,13 @@ std::string joined(const std::vector<std::string>& parts) {
 
 std::string place_of(const Step& step) {
   if (!step.file.empty())
-    return fmt::format("  {}:{}", printable(step.file.substr(step.file.find_last_of('/') + 1)), step.line);
-  return step.known && !step.module.empty() ? "  in " + printable(step.module) : "";
+    return fmt::format("  {}:{}", printable(step.file.str().substr(step.file.str().find_last_of('/') + 1)), step.line);
+  return step.known && !step.module.empty() ? "  in " + printable(step.module.str()) : "";
 }
 
-std::string step_text(const Step& step) { return shortened(printable(step.function), kNameWidth) + place_of(step); }
+std::string step_text(const Step& step) {
+  return shortened(printable(step.function.str()), kNameWidth) + place_of(step);
+}
 
 std::string figures_line(const Site& site, const StacksAnswer& answer) {
   const Estimate found = estimate(site, answer.by, answer.sites.mean_bytes);

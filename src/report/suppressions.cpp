@@ -37,7 +37,8 @@ reader::Result<Suppressions> Suppressions::parse(std::string_view text) {
 bool Suppressions::match(const Site& site) const {
   return std::any_of(patterns_.begin(), patterns_.end(), [&](const std::string& pattern) {
     return std::any_of(site.steps.begin(), site.steps.end(), [&](const Step& step) {
-      return matches(pattern, step.function) || matches(pattern, step.file) || matches(pattern, step.module);
+      return matches(pattern, step.function.str()) || matches(pattern, step.file.str()) ||
+             matches(pattern, step.module.str());
     });
   });
 }

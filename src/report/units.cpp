@@ -11,6 +11,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "layout/characters.h"
+
 namespace heapster::report {
 
 namespace {
@@ -31,27 +33,12 @@ std::optional<double> parse_number(std::string_view text) {
   return sound ? std::optional(value) : std::nullopt;
 }
 
-// Length of the UTF-8 sequence that begins here, 0 where none does.
-size_t sequence(std::string_view text) {
-  const auto at = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const size_t length = at(0) < 0x80   ? 1
-                        : at(0) < 0xc2 ? 0
-                        : at(0) < 0xe0 ? 2
-                        : at(0) < 0xf0 ? 3
-                        : at(0) < 0xf5 ? 4
-                                       : 0;
-  if (length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  return length;
-}
-
 }  // namespace
 
 int64_t whole(double value) {
   constexpr double kEnd = 9223372036854775808.0;  // 2^63, the first that does not fit
   if (!(value > -kEnd)) return INT64_MIN;
-  return value < kEnd ? static_cast<int64_t>(value) : INT64_MAX;
+  return value < kEnd ? static_cast<int64_t>(std::round(value)) : INT64_MAX;
 }
 
 std::string count_text(int64_t count) {
@@ -136,16 +123,13 @@ std::string shortened(const std::string& text, size_t most) {
 std::string printable(std::string_view text) {
   std::string result;
   while (!text.empty()) {
-    const size_t length = sequence(text);
-    const auto first = static_cast<uint8_t>(text[0]);
-    const bool control =
-        first < 0x20 || first == 0x7f || (first == 0xc2 && length == 2 && static_cast<uint8_t>(text[1]) < 0xa0);
-    if (length == 0 || control) {
+    const Character next = first_character(text.data(), text.size());
+    if (next.bytes == 0 || steers(next.code)) {
       result += '?';
     } else {
-      result += text.substr(0, length);
+      result += text.substr(0, next.bytes);
     }
-    text.remove_prefix(std::max<size_t>(length, 1));
+    text.remove_prefix(std::max<size_t>(next.bytes, 1));
   }
   return result;
 }

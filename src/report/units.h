@@ -36,7 +36,8 @@ size_t width(std::string_view text);
 // At most so many characters of it, the last of them an ellipsis where something is missing.
 std::string shortened(const std::string& text, size_t most);
 
-// The text with whatever could steer a terminal, or is not UTF-8, replaced.
+// The text with whatever may not be shown replaced (layout/characters.h). All text of files goes through this, but for
+// JSON, which can escape it.
 std::string printable(std::string_view text);
 
 }  // namespace heapster::report

@@ -13,6 +13,9 @@
 
 #include "program.h"
 #include "reader/load.h"
+#include "report/json.h"
+#include "report/stacks_report.h"
+#include "report/units.h"
 #include "stack_tables.h"
 #include "synthetic.h"
 
@@ -88,6 +91,116 @@ TEST(Json, SurvivesBytesThatAreNotText) {
   EXPECT_EQ(command[1], "\"b\n");
 }
 
+// Every text of a file, all of it of the kind that no output may show as it is.
+constexpr std::string_view kHostile = "=1\xc0\xaf\xed\xa0\x80\u202e\u0085\x1b[31m\u2028\x7f<";
+
+Exported hostile(reader::Snapshot& snapshot, reader::Names& names) {
+  const std::string text(kHostile);
+  reader::Process& process = snapshot.process;
+  for (std::string* each : {&process.executable, &process.label, &process.allocator, &process.snapshot_path})
+    *each = text;
+  process.command = {text, text + "\n"};
+  process.options = process.refused = {text};
+  snapshot.notes.push_back({text, reader::Effect::partial, 1, text});
+  snapshot.stats.unnamed.push_back({text, text, false, {}});
+  snapshot.timeline.columns.push_back({text, text});
+  for (auto& point : snapshot.timeline.points) point.push_back(1);
+  for (reader::Thread& thread : snapshot.threads) thread.name = text;
+  reader::Arena arena;
+  arena.name = text;
+  snapshot.arenas.push_back(arena);
+  snapshot.scopes.push_back({text, {}, snapshot.stats, snapshot.stats});
+  for (reader::Module& module : snapshot.stacks->modules) module.path = "/lib/" + text;
+  for (const reader::Stack& stack : snapshot.stacks->stacks)
+    names.set(stack.frames.front(), {{text, text, 1}, {text + "2", "", 0}});
+  return {snapshot, &names, Weight::kLive};
+}
+
+TEST(EveryFormat, ShowsNothingThatSteers) {
+  test::Segment segment = test::busy_segment();
+  reader::Snapshot snapshot = *reader::load(reader::MemorySource(test::busy_stacks().behind(segment)));
+  reader::Names names(*snapshot.stacks);
+  const Exported exported = hostile(snapshot, names);
+  std::vector<std::pair<std::string, std::string>> outputs;
+  for (const Format& format : kFormats)
+    if (format.name != "pprof") outputs.emplace_back(format.name, format.render(exported));
+  outputs.emplace_back("report", render_text(make_report(snapshot, {.threads = true, .timeline = true})));
+  StacksAnswer answer{.by = By::kLive, .sites = make_sites(snapshot, names)};
+  outputs.emplace_back("stacks", render_text({.title = "", .sections = {sites_section(answer)}}));
+  outputs.emplace_back("stacks as JSON", json_text(sites_json(answer)));
+  for (const auto& [name, text] : outputs) {
+    for (const std::string& line : lines_of(text)) {
+      const bool safe = printable(line) == line || printable(line) == "\x09" + line;
+      ASSERT_TRUE(safe) << name << ": " << printable(line);
+    }
+    EXPECT_NE(text.find("[31m"), std::string::npos) << name << ": it tells what it can";
+  }
+}
+
+// A program may load a plugin where it had another one before; readers of addresses alone must not mix them up.
+TEST(Heap, GivesEachObjectAPlaceOfItsOwn) {
+  test::StackTables tables(1);
+  const uint64_t start = 0x7ffff7000000;
+  std::vector<uint32_t> stacks;
+  for (const char* path : {"/lib/first.so", "/lib/second.so", "/lib/third.so"}) {
+    const uint16_t module = tables.add_module(path, start, start + 0x5000, start, 0);
+    stacks.push_back(tables.add_stack({{module, start + 0x1010}, {module, start + 0x2020}}));
+    tables.keep(stacks.back(), 100 * tables.modules.size(), 1);
+  }
+  test::Segment segment = test::busy_segment();
+  const reader::Snapshot snapshot = *reader::load(reader::MemorySource(tables.behind(segment)));
+  const reader::Names names(*snapshot.stacks);
+  struct Mapped {
+    uint64_t start, end;
+    std::string path;
+  };
+  std::vector<Mapped> mapped;
+  std::vector<std::pair<uint64_t, std::vector<uint64_t>>> found;  // live bytes, addresses
+  for (const std::string& line : lines_of(render_heap({snapshot, &names, Weight::kLive}))) {
+    Mapped each{};
+    char path[64];
+    if (std::sscanf(line.c_str(), "%lx-%lx r-xp 00000000 00:00 0 %63s", &each.start, &each.end, path) == 3)
+      mapped.push_back({each.start, each.end, path});
+    const size_t at = line.find("@ 0x");
+    if (at == std::string::npos) continue;
+    std::istringstream words(line.substr(at + 1));
+    auto& stack =
+        found.emplace_back(std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10), std::vector<uint64_t>());
+    for (std::string word; words >> word;) stack.second.push_back(std::strtoull(word.c_str(), nullptr, 16));
+  }
+  ASSERT_EQ(mapped.size(), 3u);
+  ASSERT_EQ(found.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(found[i].first, 100 * (i + 1));
+    for (const uint64_t address : found[i].second)
+      for (const Mapped& each : mapped)
+        EXPECT_EQ(address >= each.start && address < each.end, each.path == snapshot.stacks->modules[i].path)
+            << each.path;
+    EXPECT_EQ(found[i].second[0] - mapped[i].start, 0x100fu);
+    EXPECT_EQ(found[i].second[1] - mapped[i].start, 0x2020u);
+  }
+}
+
+TEST(Csv, HoldsNoFormula) {
+  test::Segment segment = test::busy_segment();
+  int number = 0;
+  for (const char* name : {"=1+1", "+1", "-1", "@a", "\tb", "\rc"}) {
+    reader::Snapshot snapshot = loaded(segment);
+    snapshot.stats.unnamed = {{name, "bytes", false, {}}};
+    const std::string last = lines_of(render_csv(snapshot)).back();
+    EXPECT_EQ(last[0], '\'') << name;
+    ++number;
+  }
+  EXPECT_EQ(number, 6);
+}
+
+TEST(OpenMetrics, KeepsTheLinesOfALabel) {
+  test::Segment segment = test::busy_segment();
+  reader::Snapshot snapshot = loaded(segment);
+  snapshot.process.label = "one\ntwo\\\"\x1b";
+  EXPECT_NE(render_openmetrics(snapshot).find(",label=\"one\\ntwo\\\\\\\"?\"}"), std::string::npos);
+}
+
 TEST(Csv, IsOneLongTable) {
   const auto lines = lines_of(render_csv(busy()));
   EXPECT_EQ(lines.front(), "name,unit,kind,low,high,value");
@@ -109,7 +222,7 @@ TEST(OpenMetrics, PassesPromtoolWithHostileLabels) {
   test::Segment segment = test::busy_segment();
   segment.add_text(Text::k_label, "quote \" back \\ line \n byte \xff");
   const std::string text = render_openmetrics(loaded(segment));
-  EXPECT_NE(text.find("label=\"quote \\\" back \\\\ line ? byte ?\""), std::string::npos);
+  EXPECT_NE(text.find("label=\"quote \\\" back \\\\ line \\n byte ?\""), std::string::npos);
   EXPECT_EQ(test::run_shell("promtool check metrics", text).code, 0);
 }
 

@@ -75,6 +75,21 @@ TEST(Printable, LeavesNothingThatSteersATerminal) {
   EXPECT_EQ(printable("\xc2\x9b"), "?");  // a control character of the second page
 }
 
+TEST(Printable, TakesNothingForUtf8ThatIsNot) {
+  EXPECT_EQ(printable("\xc0\xaf \xe0\x80\xaf \xf0\x80\x80\xaf"), "?? ??? ????") << "longer than need be";
+  EXPECT_EQ(printable("\xed\xa0\x80 \xed\xbf\xbf"), "??? ???") << "surrogates";
+  EXPECT_EQ(printable("\xf4\x90\x80\x80 \xf5\x80\x80\x80"), "???? ????") << "above the last character";
+  EXPECT_EQ(printable("\xe2\x82"), "??") << "cut";
+  const std::string last = "\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf";
+  EXPECT_EQ(printable(last), last);
+}
+
+TEST(Printable, LeavesTheDirectionOfWritingAlone) {
+  EXPECT_EQ(printable("a\u202eb\u202cc\u2066d\u2069e\u200ef\u200fg\u061ch"), "a?b?c?d?e?f?g?h");
+  EXPECT_EQ(printable("a\u2028b\u2029c\u0085d"), "a?b?c?d");
+  EXPECT_EQ(printable("שלום\u200d"), "שלום\u200d") << "letters that are written to the left, and a joiner";
+}
+
 TEST(Width, CountsCharacters) { EXPECT_EQ(width("±€x"), 3u); }
 
 }  // namespace
