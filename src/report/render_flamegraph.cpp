@@ -33,11 +33,11 @@ class Graph {
     for (const CallStack& stack : call_stacks(stacks_, *exported.names)) add(stack);
   }
 
-  // The nodes come last, and as text: there may be millions.
+  // Functions and nodes come last, and as text: there may be millions.
   std::string text() {
     std::string head = compact_json_text(json());
     head.pop_back();
-    return head + ",\"nodes\":" + nodes_text() + "}";
+    return head + ",\"functions\":" + functions_text() + ",\"nodes\":" + nodes_text() + "}";
   }
 
  private:
@@ -50,8 +50,7 @@ class Graph {
             {"command", command_line(process)},
             {"mean", stacks_.sampling.mean_bytes},
             {"weights", std::move(weights)},
-            {"by", static_cast<size_t>(exported_.by)},
-            {"functions", std::move(functions_)}};
+            {"by", static_cast<size_t>(exported_.by)}};
   }
 
   void add(const CallStack& stack) {
@@ -79,10 +78,18 @@ class Graph {
   size_t number_of_names(const Call& call) {
     const bool in_module = call.frame.module < stacks_.modules.size();
     std::string module = in_module ? stacks_.modules[call.frame.module].short_name() : "";
-    std::array key{printable(call.location->function.str()), printable(module), printable(call.location->file.str())};
-    const auto [place, fresh] = numbers_.try_emplace(key, functions_.size());
-    if (fresh) functions_.push_back(key);
+    const auto [place, fresh] =
+        numbers_.try_emplace(compact_json_text({printable(call.location->function.str()), printable(module),
+                                                printable(call.location->file.str())}),
+                             functions_.size());
+    if (fresh) functions_.push_back(&place->first);
     return place->second;
+  }
+
+  std::string functions_text() const {
+    std::string list;
+    for (const std::string* function : functions_) list += (list.empty() ? "" : ",") + *function;
+    return "[" + list + "]";
   }
 
   // A node is its function, its weights and its children, depth first; no depth of a stack is too much for a parser.
@@ -103,9 +110,9 @@ class Graph {
   const Exported& exported_;
   const reader::Stacks& stacks_;
   std::deque<Node> nodes_ = std::deque<Node>(1);
-  std::map<std::array<std::string, 3>, size_t> numbers_;
+  std::unordered_map<std::string, size_t> numbers_;           // by what the page has of a function
   std::unordered_map<const reader::Location*, size_t> seen_;  // which is of one frame
-  Json functions_ = Json::array();
+  std::vector<const std::string*> functions_;                 // in the order of their numbers
 };
 
 // JSON that cannot end the element that it stands in.
