@@ -37,9 +37,9 @@ class TextBuilder {
   // With what may not be shown replaced.
   TextBuilder& add_printable(const char* text) {
     for (size_t left = strlen(text); left != 0;) {
-      const Character next = first_character(text, left);
-      const bool shown = next.bytes != 0 && !steers(next.code);
-      const size_t bytes = next.bytes != 0 ? next.bytes : 1;
+      const Character first = first_character(text, left);
+      const bool shown = first.bytes != 0 && !steers(first.code);
+      const size_t bytes = first.bytes != 0 ? first.bytes : 1;
       shown ? add(text, bytes) : add('?');
       text += bytes;
       left -= bytes;

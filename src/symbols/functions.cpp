@@ -8,8 +8,6 @@
 #include <dwarf.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 
 #include "symbols/demangle.h"
 
@@ -137,43 +135,13 @@ void sort_ranges(std::vector<Range>& ranges) {
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.low < b.low; });
 }
 
-// A unit may leave its entries to another file, which libdw opens by itself, whatever it is. Whether that is one that
-// may be opened, or none.
-bool is_safe(Dwarf_Die& unit, const std::vector<std::string>& directories) {
-  for (const unsigned attribute : {DW_AT_dwo_name, DW_AT_GNU_dwo_name}) {
-    Dwarf_Attribute found;
-    const char* name = dwarf_formstring(dwarf_attr(&unit, attribute, &found));
-    if (name == nullptr) continue;
-    std::vector<std::string> paths{whole_path(unit, name)};
-    for (const std::string& directory : directories) paths.push_back(directory + name);
-    for (const std::string& path : paths) {
-      std::error_code error;
-      const auto type = std::filesystem::status(path, error).type();
-      if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found) return false;
-    }
-  }
-  return true;
-}
-
-// Where the files of a module lie, each with a slash behind.
-std::vector<std::string> directories_of(Dwfl_Module* module) {
-  const char* files[2] = {};
-  dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, &files[0], &files[1]);
-  std::vector<std::string> directories;
-  for (const char* file : files)
-    if (file != nullptr) directories.push_back(std::string(file).substr(0, std::string(file).find_last_of('/') + 1));
-  return directories;
-}
-
 }  // namespace
 
 // Compilers need not say which addresses a unit covers in a table of its own (clang does not), so that the units
 // themselves are asked.
 void Functions::index_units() {
   indexed_ = true;
-  const std::vector<std::string> directories = directories_of(module_);
   for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(module_, unit, &bias_)) != nullptr;) {
-    if (!is_safe(*unit, directories)) continue;
     for_ranges(*unit, [&](Dwarf_Addr low, Dwarf_Addr high) { units_.push_back({low, high, *unit}); });
   }
   sort_ranges(units_);

@@ -38,13 +38,8 @@ auto patiently(Ask ask) {
 }
 
 // Where libdwfl may look: nowhere, so that it goes on to the servers.
-char nowhere[] = "/dev/null";
+char nowhere[] = "/proc/self/nowhere";
 char* debug_path = nowhere;
-
-// Most objects have no debug information, and that is no trouble.
-bool is_for_want_of_memory(const char* why) {
-  return std::strstr(why, "memory") != nullptr || std::strstr(why, "decompress") != nullptr;
-}
 
 int no_section(Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, GElf_Word, const GElf_Shdr*,
                Dwarf_Addr* address) {
@@ -120,11 +115,7 @@ Object::Object(const reader::Module& module, const std::string& path, const Plac
     module_ = nullptr;
     return;
   }
-  if (patiently([&] { return dwfl_module_getdwarf(module_, &bias); }) != nullptr) {
-    functions_.emplace(module_);
-  } else if (const char* why = dwfl_errmsg(0); why != nullptr && is_for_want_of_memory(why)) {
-    trouble_ = std::string("its debug information cannot be read: ") + why;
-  }
+  if (patiently([&] { return dwfl_module_getdwarf(module_, &bias); }) != nullptr) functions_.emplace(module_);
 }
 
 int Object::symbols() { return table().symbols(); }

@@ -31,8 +31,6 @@ class Object {
   bool opened() const { return module_ != nullptr; }
   // Whether there is debug information, and not symbols alone.
   bool has_lines() const { return functions_.has_value(); }
-  // What is missing for want of memory; empty: nothing is.
-  const std::string& trouble() const { return trouble_; }
   // How many symbols its table has.
   int symbols();
 
@@ -45,7 +43,6 @@ class Object {
                         const char* link, GElf_Word sum, char** found);
 
   const Places& places_;
-  std::string trouble_;
   Dwfl_Callbacks callbacks_{};
   std::unique_ptr<Dwfl, void (*)(Dwfl*)> dwfl_{nullptr, dwfl_end};
   Dwfl_Module* module_ = nullptr;

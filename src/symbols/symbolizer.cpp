@@ -107,7 +107,6 @@ void Symbolizer::tell(const reader::Module& module, const Wanted& wanted, const 
   Object object(module, found.path, options_.places);
   // What is not here a server may have had.
   if (!found.trouble.empty() && (!object.opened() || !found.path.empty())) say(kTrouble + in_one_line(found.trouble));
-  if (!object.trouble().empty()) say(kTrouble + in_one_line(module.path + ": " + object.trouble()));
   if (asked && !asks_servers()) say(kSilent);
   if (!object.opened()) return;
   const int table = object.has_lines() ? 0 : object.symbols();
