@@ -72,10 +72,8 @@ Coverage coverage(const Snapshot& snapshot) {
     if (note.effect == Effect::none) result.verdict = "none";
     if (note.effect == Effect::partial && result.verdict == "full") result.verdict = "partial";
   }
-  if (frees_what_it_did_not_see(snapshot)) {
-    result.reasons.emplace_back("more was freed than was seen to be allocated: what is live is too low, or negative");
-    if (result.verdict == "full") result.verdict = "partial";
-  }
+  if (result.verdict == "full" && frees_what_it_did_not_see(snapshot))
+    result = {"partial", {"more was freed than was seen to be allocated: what is live is too low, or negative"}};
   return result;
 }
 

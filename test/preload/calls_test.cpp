@@ -118,7 +118,7 @@ TEST(Calls, OfAnAllocatorsOwnInterfaceAreMissedAndThatIsSaid) {
   ASSERT_EQ(sandbox.run_measured({program_path("own_interface")}).exit_code, 0);
   EXPECT_TRUE(has_note(sandbox.snapshot(), "own_interface"));
   EXPECT_EQ(coverage(sandbox.snapshot()).verdict, "partial");
-  EXPECT_EQ(coverage(sandbox.snapshot()).reasons.size(), 2u);
+  EXPECT_EQ(coverage(sandbox.snapshot()).reasons.size(), 1u);
 }
 
 TEST(Calls, FailuresCountAsSuchAndChangeNothingElse) {
