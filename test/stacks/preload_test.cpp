@@ -58,7 +58,11 @@ TEST_P(Exact, StacksAddUpToTheCounters) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Exact, testing::Values("threads", "reallocations", "reuse", "handover", "shrink-and-grow"),
-                         [](const auto& test) { return std::string(test.param); });
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST(Sampled, EstimatesAreWithinTheirError) {
   Sandbox sandbox;
