@@ -55,7 +55,7 @@ TEST(Holes, CostNothing) {
 TEST(Holes, AreLeftForWhatIsBehind) {
   const test::RunDirectory run;
   const std::string path = write_sparse(run);
-  Sample sample{};
+  heapster::Sample sample{};
   sample.pointer = 1;
   sample.weight_bytes = sample.bytes = 77;
   sample.weight_count = kWholeBlock;
@@ -63,11 +63,13 @@ TEST(Holes, AreLeftForWhatIsBehind) {
   Header header;
   const int file = open(path.c_str(), O_RDWR);
   ASSERT_EQ(pread(file, &header, sizeof header, 0), static_cast<ssize_t>(sizeof header));
-  for (const Section& section : header.sections)
-    if (section.type == static_cast<uint32_t>(SectionType::kSamples))
-      for (const uint64_t place : {uint64_t{0}, uint64_t{123'456}, section.used - 1})
-        ASSERT_GT(pwrite(file, &sample, sizeof sample, static_cast<off_t>(section.offset + place * section.item_bytes)),
-                  0);
+  for (const Section& section : header.sections) {
+    if (section.type != static_cast<uint32_t>(SectionType::kSamples)) continue;
+    for (const uint64_t place : {uint64_t{0}, uint64_t{123'456}, section.used - 1}) {
+      const auto at = static_cast<off_t>(section.offset + place * section.item_bytes);
+      ASSERT_GT(pwrite(file, &sample, sizeof sample, at), 0);
+    }
+  }
   close(file);
   const auto snapshot = load(path);
   ASSERT_TRUE(snapshot) << snapshot.error().text;
