@@ -76,7 +76,7 @@ TEST(OutOfMemory, TheSegmentOfTheKilledProgramNamesTheCulprit) {
   const auto held = static_cast<double>(figure(snapshot, "use_curr"));
   const auto found = report::estimate(first, report::By::kLive, sites.mean_bytes);
   EXPECT_GT(held, 50 << 20);
-  EXPECT_NEAR(found.bytes, held, 5 * found.bytes * found.error);
+  EXPECT_NEAR(found.bytes, held, 5 * found.bytes * found.error.value());
 }
 
 }  // namespace
