@@ -69,7 +69,7 @@ test::StackTables crowded() {
 TEST(SitesCost, LittleWhereStacksShareFunctions) {
   test::Segment segment = test::busy_segment();
   const std::string file = crowded().behind(segment);
-  ASSERT_LT(file.size(), 4u << 20);
+  ASSERT_LT(file.size(), 5u << 20);
   EXPECT_TRUE(test::does_with(160 << 20, [&] {
     const reader::Snapshot snapshot = *reader::load(reader::MemorySource(file));
     return make_sites(snapshot, reader::Names(*snapshot.stacks)).sites.size() == 16 * 1024;
