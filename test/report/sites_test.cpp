@@ -74,7 +74,7 @@ TEST(SitesCost, LittleWhereStacksShareFunctions) {
     const reader::Snapshot snapshot = *reader::load(reader::MemorySource(file));
     return make_sites(snapshot, reader::Names(*snapshot.stacks)).sites.size() == 16 * 1024;
   }));
-  EXPECT_TRUE(test::does_with(300 << 20, [&] {
+  EXPECT_TRUE(test::does_with(400 << 20, [&] {
     const reader::Snapshot snapshot = *reader::load(reader::MemorySource(file));
     const reader::Names names(*snapshot.stacks);
     return render_flamegraph({snapshot, &names, Weight::kAllocated}).size() > 1 << 20;
