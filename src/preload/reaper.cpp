@@ -2,9 +2,11 @@
 
 #include "preload/reaper.h"
 
+#include "preload/attributes.h"
 #include "preload/clock.h"
 #include "preload/directory.h"
 #include "preload/kernel.h"
+#include "preload/libc.h"
 #include "preload/proc.h"
 #include "preload/segment_name.h"
 #include "preload/text.h"
@@ -81,8 +83,10 @@ Left look_at(int directory, const char* name) {
 
 // The first class of age for which there is no room, with what is younger.
 size_t first_to_go(int directory, uint64_t pid_namespace, uint64_t most_bytes) {
-  uint64_t bytes_of[Left::kClasses] = {};
-  uint64_t files_of[Left::kClasses] = {};
+  HEAPSTER_ASIDE static constinit uint64_t bytes_of[Left::kClasses] = {};  // too large for a small stack
+  HEAPSTER_ASIDE static constinit uint64_t files_of[Left::kClasses] = {};
+  memset(bytes_of, 0, sizeof bytes_of);
+  memset(files_of, 0, sizeof files_of);
   each_entry(directory, [&](const char* name) {
     if (!is_left(name, pid_namespace)) return;
     const Left left = look_at(directory, name);

@@ -178,9 +178,9 @@ void add_point(Snapshot& snapshot, uint64_t nanoseconds) {
   Timeline& timeline = snapshot.timeline;
   const auto time = timeline.column("time");
   if (!time || nanoseconds > INT64_MAX) return;
-  if (timeline.points.empty()) return;  // there was no clock
-  std::vector<int64_t> point = timeline.points.back();
-  if (point[*time] >= static_cast<int64_t>(nanoseconds)) return;
+  const bool first = timeline.points.empty();  // all that happened fell into the first tick of the clock
+  std::vector<int64_t> point = first ? std::vector<int64_t>(timeline.columns.size()) : timeline.points.back();
+  if (!first && point[*time] >= static_cast<int64_t>(nanoseconds)) return;
   for (size_t i = 0; i < point.size(); ++i)
     point[i] = present_value(snapshot.stats, timeline.columns[i].name).value_or(point[i]);
   point[*time] = static_cast<int64_t>(nanoseconds);

@@ -25,9 +25,12 @@ Value to_value(Number number) {
   return value ? Value(*value) : Value();
 }
 
-// What only grows is a word without a sign; beyond 2^63 it is told as a real number.
+// What only grows is a word without a sign; beyond 2^63 it is told as a real number. A difference of two such words may
+// be less than nothing, but not by so much.
 Value to_flow(Number number) {
-  if (number.known() && number.word() > INT64_MAX) return static_cast<double>(number.word());
+  constexpr uint64_t kLeastNegative = ~uint64_t{0} - (uint64_t{1} << 62);
+  if (number.known() && number.word() > INT64_MAX && number.word() < kLeastNegative)
+    return static_cast<double>(number.word());
   return to_value(number);
 }
 

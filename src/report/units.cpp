@@ -84,7 +84,8 @@ std::string share_text(double part, double whole) {
 }
 
 std::string rate_text(double per_second, bool is_bytes) {
-  if (!std::isfinite(per_second)) return std::string(kUnknown);
+  constexpr double kMost = 1e24;  // more is no rate of anything
+  if (!std::isfinite(per_second) || std::fabs(per_second) > kMost) return std::string(kUnknown);
   if (is_bytes && std::fabs(per_second) >= 1024) return real_bytes_text(per_second) + "/s";
   if (is_bytes) return bytes_text(whole(per_second)) + "/s";
   if (std::fabs(per_second) < 9995) return count_text(std::llround(per_second)) + "/s";

@@ -82,7 +82,7 @@ TEST_F(Cli, UnreadableFilesAreFaults) {
 TEST_F(Cli, ShowPrintsTheReport) {
   expect_says("show " + busy_, "heapster: program · pid 4242");
   expect_says("show " + busy_ + " --threads", "worker");
-  expect_says("show --timeline " + busy_, "20 points");
+  expect_says("show --timeline " + busy_, "21 points");
   expect_says("show --json " + busy_, "\"schema\": \"heapster/1\"");
 }
 
@@ -147,6 +147,7 @@ TEST_F(Cli, ListPassesOverWhatOthersPlanted) {
   run_.write("1-1-1", huge.whole());
   Segment outside = own_segment();
   outside.section(SectionType::kTimeline).offset = INT64_MAX - 8;
+  outside.section(SectionType::kTimeline).used = 1;
   run_.write("1-1-2", outside.whole());
   run_.write("1-1-3", own_segment().whole().substr(0, 2000));
   run_.write("1-1-4", "");

@@ -113,7 +113,7 @@ TEST_F(CliStacks, AnExportDoesNotReplaceItsSource) {
 
 TEST_F(CliStacks, Filters) {
   expect_says("--module libcache --depth 0 " + busy_,
-              "20.0 MiB live of 22.6 MiB · ± 3.15 MiB · 5,120 blocks · 1 stack");
+              "20.0 MiB live of 22.6 MiB · ± 3.23 MiB · 5,120 blocks · 1 stack");
   expect_says("--module libcache --format json " + busy_, "\"selected\": {\n    \"bytes\": 20971520.0");
   expect_says("--function nobody " + busy_, "0 B live of 22.6 MiB");
   expect_says("--function 'program+0x2*' " + busy_, "    1. program+0x2010\n");

@@ -185,6 +185,8 @@ class Snapshot:
         for name, (_, _, meaning) in self.tables_of_stacks["Stack"].fields.items():
             if name in ("hash", "first_frame", "flags", "depth", "lifetimes", "scope", "writer", "reserved"):
                 continue
+            if name.endswith(("_variance", "_squares")):  # what errors are made of: no figure of its own
+                continue
             total = sum(stack[name] for stack in stacks)
             totals[name] = (total + 128) // 256 if meaning.endswith("in 256ths") else total
         totals["live_bytes"] = totals["alloc_bytes"] - totals["freed_bytes"]

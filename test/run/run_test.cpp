@@ -170,7 +170,7 @@ TEST_F(HeapsterRun, TellsTheExitOfAProgramThatLeavesByASystemCall) {
   const std::string script =
       "import ctypes; ctypes.CDLL(None).syscall(231 if __import__('os').uname().machine == "
       "'x86_64' else 94, 3)";
-  const Ended ended = run({"-o", "left.heap"}, {"python3", "-c", script});
+  const Ended ended = run({"-o", "left.heap"}, {"/usr/bin/python3", "-c", script});
   EXPECT_EQ(ended.exit_code, 3);
   EXPECT_THAT(ended.err, HasSubstr("exited with 3 after "));
   EXPECT_EQ(reader::load(sandbox_.path("left.heap"))->process.life, reader::Life::kExited);
@@ -379,7 +379,7 @@ TEST_F(HeapsterRun, PassesEverySignalOn) {
   const std::string script =
       "use Config; $| = 1; my $n = 0; for my $name (split / /, $Config{sig_name}) { my $number = $n++; "
       "next if $number == 0 || $number > 64 || $name =~ /^(KILL|STOP|NUM32|NUM33)$/; "
-      "$SIG{$name} = sub { print \"$number\\n\" }; } print \"ready\\n\"; sleep 1 while 1;";
+      "$SIG{$name} = sub { syswrite STDOUT, \"$number\\n\" }; } print \"ready\\n\"; sleep 1 while 1;";
   Background background(sandbox_, {heapster_path(), "run", "-q", "perl", "-e", script},
                         {{"HEAPSTER_RUN_DIR", sandbox_.run_directory()}});
   ASSERT_EQ(background.line(), "ready");
