@@ -185,7 +185,7 @@ class Snapshot:
         for name, (_, _, meaning) in self.tables_of_stacks["Stack"].fields.items():
             if name in ("hash", "first_frame", "flags", "depth", "lifetimes", "scope", "writer", "reserved"):
                 continue
-            if name.endswith(("_variance", "_squares")):  # what errors are made of: no figure of its own
+            if name.endswith(("_variance", "_squares", "_error")):  # what errors are made of: no figure of its own
                 continue
             total = sum(stack[name] for stack in stacks)
             totals[name] = (total + 128) // 256 if meaning.endswith("in 256ths") else total

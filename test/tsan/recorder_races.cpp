@@ -120,6 +120,14 @@ const void* own_malloc() { return reinterpret_cast<const void*>(&own_malloc); }
 
 }  // namespace heapster::preload
 
+// With a number above that of the preload's own, which is 31, so that it is called after that.
+void make_late_key() {
+  constexpr pthread_key_t kPreloads = 31;
+  std::vector<pthread_key_t> below;
+  while (pthread_key_create(&late, call_late) == 0 && late <= kPreloads) below.push_back(late);
+  for (const pthread_key_t key : below) pthread_key_delete(key);
+}
+
 extern "C" void* __real_dlsym(void* where, const char* name);
 extern "C" void* __wrap_dlsym(void* where, const char* name) {
   constexpr int kLazyAndLoaded = 1 | 4;  // RTLD_LAZY | RTLD_NOLOAD
@@ -133,7 +141,7 @@ int main(int, char** arguments) {
   const auto listing = heapster::reader::list(directory);
   if (!listing || listing->found.size() != 1) return fail("no segment");
   const std::string segment = listing->found[0].path;
-  pthread_key_create(&late, call_late);  // after the preload's own, so that it is called after that
+  make_late_key();
 
   std::atomic<bool> stop{false};
   std::atomic<int> read{0}, dumped{0};

@@ -133,8 +133,10 @@ TEST_P(Witness, MemusageCountsTheSameCalls) {
   ASSERT_EQ(theirs.size(), 4u);
   const int64_t seen = theirs["malloc"].allocs + theirs["calloc"].allocs + theirs["realloc"].allocs;
   const int64_t counted = figure(snapshot, "alloc_count") + figure(snapshot, "realloc_count");
-  EXPECT_EQ(counted, seen);
-  EXPECT_EQ(figure(snapshot, "dealloc_count") + figure(snapshot, "free_null_count"), theirs["free"].allocs);
+  const double apart = program.varies ? 20 : 0;  // the two libraries are not of one size, and addresses follow
+  EXPECT_NEAR(static_cast<double>(counted), static_cast<double>(seen), apart);
+  EXPECT_NEAR(static_cast<double>(figure(snapshot, "dealloc_count") + figure(snapshot, "free_null_count")),
+              static_cast<double>(theirs["free"].allocs), apart);
   if (theirs["realloc"].allocs == 0) {
     EXPECT_EQ(figure(snapshot, "alloc_sum"), theirs["malloc"].bytes + theirs["calloc"].bytes);
   }
