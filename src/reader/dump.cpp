@@ -228,7 +228,7 @@ Result<Done> dump(const FileSource& from, const std::string& path, const Target&
                       copy_stacks(from, copy, *directory, header) && copy.finish() &&
                       draft.write(0, {reinterpret_cast<const char*>(&header), sizeof header});
   if (!copied) return failed(to.path);
-  if (const Result<Done> sound = read_back(draft, to.path); !sound) return sound;
+  if (Result<Done> sound = read_back(draft, to.path); !sound) return sound;
   if (!draft.keep()) return failed(to.path);
   return Done{};
 }

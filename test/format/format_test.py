@@ -109,7 +109,7 @@ def compare(what, snapshot, shown):
         check(f"{what}: {name}_histogram_zero", stats[f"{name}_histogram_zero"], cells[0][0])
     process = shown["process"]
     for name in ("executable", "boot_id", "allocator"):
-        check(f"{what}: {name}", process[name].encode(), snapshot.texts[name][0])
+        check(f"{what}: {name}", process[name].encode(), snapshot.texts.get(name, [b""])[0])
     check(f"{what}: options", [o.encode() for o in process["options"]], snapshot.texts["option"])
     for name in ("pid", "parent_pid", "uid", "image", "start_ticks", "pid_namespace"):
         check(f"{what}: {name}", process[name], snapshot.identity[name])
