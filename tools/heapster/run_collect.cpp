@@ -132,6 +132,17 @@ void Collector::take_ended_segments(const Ended& ended) {
   }
 }
 
+// Of a segment that was written elsewhere: it goes, unless that failed. True where it went.
+bool Collector::removed_or_kept(const std::string& name, const std::optional<reader::Error>& error,
+                                const std::string& path) {
+  if (error) {
+    complain(fmt::format("{} (kept: {})", error->text, path));
+  } else {
+    run_->remove(name);
+  }
+  return !error;
+}
+
 // A segment is removed when what it holds is safe elsewhere, or nobody wants it.
 void Collector::take_segment(const std::string& name, const reader::FileSource& file, reader::Found found,
                              const Ended& ended) {
@@ -143,16 +154,12 @@ void Collector::take_segment(const std::string& name, const reader::FileSource& 
   if (!places_.keep()) {
     run_->remove(name);
   } else if (own) {
-    if (const auto written = write_own(file, found, witness)) {
-      run_->remove(name);
+    const auto written = write_own(file, found, witness);
+    if (removed_or_kept(name, written ? std::nullopt : std::optional(written.error()), found.path))
       found.path = *written;
-    } else {
-      complain(fmt::format("{} (kept: {})", written.error().text, found.path));
-    }
-  } else if (const auto written = write_descendants(name, file, found.path)) {
-    run_->remove(name);
   } else {
-    complain(fmt::format("{} (kept: {})", written.error().text, found.path));
+    const auto written = write_descendants(name, file, found.path);
+    removed_or_kept(name, written ? std::nullopt : std::optional(written.error()), found.path);
   }
   take(found);
 }

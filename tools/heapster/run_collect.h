@@ -84,6 +84,7 @@ class Collector {
   void take_written_snapshots();
   void take_segment(const std::string& name, const reader::FileSource& file, reader::Found found, const Ended& ended);
   void take_left_snapshot(const std::string& name, const reader::FileSource& file);
+  bool removed_or_kept(const std::string& name, const std::optional<reader::Error>& error, const std::string& path);
   reader::Result<std::string> write_own(const reader::FileSource& file, const reader::Found& found,
                                         const reader::Witness& witness) const;
   reader::Result<reader::Done> write_descendants(const std::string& name, const reader::FileSource& file,

@@ -65,7 +65,7 @@ reader::Result<reader::Done> Shelf::take_copy(const reader::FileSource& file, co
   for (int number = 0;; ++number) {
     const std::string free = candidate(name, number);
     if (has(free) && number < kMostOfOneName) continue;
-    const auto done =
+    auto done =
         reader::dump(file, path, {.directory = descriptor_, .name = free, .path = path_of(free), .replaces = false});
     if (done || errno != EEXIST || number >= kMostOfOneName) return done;
   }
