@@ -13,15 +13,18 @@ work=${2:-$source/build/fuzz}
 cxx=${CXX:-clang++-14}
 mkdir -p "$work/seeds" "$work/corpus"
 
-flags="-std=c++20 -O2 -g -fno-omit-frame-pointer -I$source/src -I$source/include -I$source/test/synthetic"
+flags="-std=c++20 -O1 -g1 -fno-omit-frame-pointer -I$source/src -I$source/include -I$source/test/synthetic"
 checks="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # shellcheck disable=SC2086
 $cxx $flags "$source"/test/synthetic/synthetic.cpp "$source"/test/synthetic/stack_tables.cpp \
   "$source"/test/synthetic/make_segment.cpp -o "$work/make_segment"
 "$work/make_segment" "$work/seeds"
+mkdir -p "$work/objects"
+printf '%s\n' "$source"/test/fuzz/fuzz_load.cpp "$source"/src/reader/*.cpp "$source"/src/report/*.cpp |
+  xargs -P "$(nproc)" -I SOURCE sh -ec \
+    "$cxx $flags $checks -fsanitize=fuzzer-no-link -c SOURCE -o $work/objects/\$(basename SOURCE .cpp).o"
 # shellcheck disable=SC2086
-$cxx $flags $checks -fsanitize=fuzzer -DFMT_HEADER_ONLY "$source"/test/fuzz/fuzz_load.cpp "$source"/src/reader/*.cpp \
-  "$source"/src/report/*.cpp -lelf -lz -o "$work/fuzz_load"
+$cxx $checks -fsanitize=fuzzer "$work"/objects/*.o -lfmt -lelf -lz -o "$work/fuzz_load"
 cd "$work"
 exec ./fuzz_load -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=131072 -print_final_stats=1 \
   corpus seeds "$source/test/fuzz/corpus"

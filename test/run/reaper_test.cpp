@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // What killed processes leave behind stays within bounds, and nobody's living segment is taken for a dead one. About
-// one start in 64 looks, so the tests start processes until one has.
+// one start in 64 looks, so the tests start processes until one has. Where a file system is nearly full more of them look,
+// so the run directory is a file system of its own.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +30,15 @@ constexpr uint32_t kNoPid = 4194305;  // beyond every process number
 
 class Reaper : public testing::Test {
  protected:
+  void SetUp() override {
+    const std::string user = std::to_string(geteuid());
+    if (unshare(user == "0" ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0)
+      GTEST_SKIP() << "no mount namespaces here";
+    if (user != "0") std::ofstream("/proc/self/uid_map") << user << ' ' << user << " 1";
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount("none", sandbox_.run_directory().c_str(), "tmpfs", 0, "size=1g,mode=0700"), 0);
+  }
+  void TearDown() override { umount2(sandbox_.run_directory().c_str(), MNT_DETACH); }
   size_t entries() const {
     return static_cast<size_t>(
         std::distance(fs::directory_iterator(sandbox_.run_directory()), fs::directory_iterator()));
