@@ -99,6 +99,19 @@ class Copy {
     return range(from, section.used * section.item_bytes, section.offset);
   }
 
+  // The section with one text more.
+  bool append(Section& section, Text key, const std::string& text) {
+    struct {
+      uint16_t key, length;
+    } const record{static_cast<uint16_t>(key), static_cast<uint16_t>(text.size())};
+    std::string bytes(reinterpret_cast<const char*>(&record), sizeof record);
+    bytes += text;
+    if (!append(section) || !put(section.offset + section.used, bytes)) return false;
+    section.used += bytes.size();
+    section.capacity = section.used;
+    return true;
+  }
+
   bool section(const Section& section) {
     return section.used == 0 || range(section.offset, section.used * section.item_bytes);
   }
@@ -183,18 +196,32 @@ bool copy_stacks(const Source& from, Copy& copy, const Directory& first, Header&
   return append(third->frames) && append(third->modules);
 }
 
-void tell_end(Header& header, const Witness& witness) {
-  if (header.state != static_cast<uint32_t>(State::kRunning) || header.ending.time != 0) return;
-  header.ending.time = std::max<uint64_t>(witness.time, 1);
-  header.waited = kWaited | (witness.status & kWaitStatus);
-  header.notes[static_cast<uint32_t>(Note::k_oom_kill)] = witness.oom_kills;
+// A segment that no snapshot was made of yet: it tells neither of which boot it is nor when it was seen.
+bool is_segment(const Header& header) {
+  return header.state == static_cast<uint32_t>(State::kRunning) && header.ending.time == 0;
 }
 
-void stamp_time(Header& header, uint64_t inode) {
-  if (header.state != static_cast<uint32_t>(State::kRunning) || header.ending.time != 0) return;
+// Tells in the copy what is known of this moment; false where nobody saw the process in it.
+bool tell_moment(Header& header, const Witness* witness, uint64_t inode) {
+  if (!is_segment(header)) return false;
+  if (witness != nullptr) {
+    header.ending.time = std::max<uint64_t>(witness->time, 1);
+    header.waited = kWaited | (witness->status & kWaitStatus);
+    header.notes[static_cast<uint32_t>(Note::k_oom_kill)] = witness->oom_kills;
+    return true;
+  }
   const auto standing = Strangers().standing_of(header.identity, inode);
-  if (!standing || standing->hold != Hold::kMapped) return;
+  if (!standing || standing->hold != Hold::kMapped) return false;
   header.ending.time = std::max<uint64_t>(nanoseconds_since_start(standing->pid, header.identity), 1);
+  return true;
+}
+
+bool copy_texts(Copy& copy, const Directory& directory, Header& header, bool of_this_boot) {
+  if (!of_this_boot) return copy.section(directory.texts);
+  Section texts = directory.texts;
+  if (!copy.append(texts, Text::k_boot_id, boot_id())) return false;
+  tell(header, texts);
+  return true;
 }
 
 // Whether what was written is a snapshot, by the reader's own judgement.
@@ -220,12 +247,11 @@ Result<Done> dump(const FileSource& from, const std::string& path, const Target&
   Result<Directory> directory = copy_timeline(from, copy, to.path);
   if (!directory) return Error{path + ": " + directory.error().text};
   Header header = directory->header;
-  if (witness != nullptr) tell_end(header, *witness);
-  stamp_time(header, from.inode());
-  const bool copied = copy.section(directory->texts) && copy.section(directory->schema) &&
-                      copy.section(directory->live_at_peak) && copy.section(directory->live_at_fork) &&
-                      copy.section(directory->arenas) && copy.slots(*directory) &&
-                      copy_stacks(from, copy, *directory, header) && copy.finish() &&
+  const bool seen = tell_moment(header, witness, from.inode());
+  const bool copied = copy.section(directory->schema) && copy.section(directory->live_at_peak) &&
+                      copy.section(directory->live_at_fork) && copy.section(directory->arenas) &&
+                      copy.slots(*directory) && copy_stacks(from, copy, *directory, header) &&
+                      copy_texts(copy, *directory, header, seen) && copy.finish() &&
                       draft.write(0, {reinterpret_cast<const char*>(&header), sizeof header});
   if (!copied) return failed(to.path);
   if (Result<Done> sound = read_back(draft, to.path); !sound) return sound;

@@ -205,6 +205,7 @@ void ask_the_kernel(Snapshot& snapshot, uint64_t inode, Strangers& strangers) {
   process.life = holds ? Life::kRunning : Life::kReplaced;
   if (standing->pid != process.identity.pid) process.outer_pid = standing->pid;
   if (!holds) return;
+  process.boot_id = strangers.boot_id();
   const uint64_t now = nanoseconds_since_start(standing->pid, process.identity);
   process.duration = static_cast<double>(now) / kNanoseconds;
   process.end_seen = true;

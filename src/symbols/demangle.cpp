@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Rust goes first: its older mangling is C++'s with a hash behind, and C++'s demangler would show that hash.
+//
+// A name of a few hundred characters may stand for one of gigabytes, so it is taken piece by piece, and left as soon as
+// there is enough.
 
 #include "symbols/demangle.h"
 
-#include <cxxabi.h>
 #include <libiberty/demangle.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
+#include <csetjmp>
 
 namespace heapster::symbols {
 
@@ -17,14 +18,34 @@ namespace {
 
 constexpr size_t kMostCharacters = 4096;
 
-using Text = std::unique_ptr<char, void (*)(void*)>;
+struct Piecewise {
+  char text[kMostCharacters];
+  size_t size = 0;
+  std::jmp_buf enough;
+};
+
+// Neither demangler has a way to stop it; both are C, and own no memory while they print.
+void take(const char* piece, size_t bytes, void* to) {
+  auto& name = *static_cast<Piecewise*>(to);
+  const size_t taken = std::min(bytes, kMostCharacters - name.size);
+  std::copy_n(piece, taken, name.text + name.size);
+  name.size += taken;
+  if (name.size == kMostCharacters) std::longjmp(name.enough, 1);
+}
+
+bool demangle_into(Piecewise& name, const char* mangled) {
+  if (setjmp(name.enough) != 0) return true;
+  if (rust_demangle_callback(mangled, DMGL_PARAMS, take, &name)) return true;
+  name.size = 0;
+  if (mangled[0] != '_' || mangled[1] != 'Z') return false;
+  return cplus_demangle_v3_callback(mangled, DMGL_PARAMS | DMGL_TYPES, take, &name);
+}
 
 }  // namespace
 
 std::string demangle(const char* name) {
-  Text text(rust_demangle(name, DMGL_PARAMS), std::free);
-  if (!text && name[0] == '_' && name[1] == 'Z') text.reset(abi::__cxa_demangle(name, nullptr, nullptr, nullptr));
-  std::string result = text ? text.get() : name;
+  Piecewise pieces;
+  std::string result = demangle_into(pieces, name) ? std::string(pieces.text, pieces.size) : name;
   if (result.size() > kMostCharacters) result.resize(kMostCharacters);
   std::replace_if(
       result.begin(), result.end(), [](unsigned char c) { return c < ' '; }, '?');

@@ -16,6 +16,7 @@
 
 #include "living.h"
 #include "reader/load.h"
+#include "reader/proc.h"
 #include "stack_tables.h"
 
 namespace heapster::reader {
@@ -129,6 +130,7 @@ TEST(Dump, OfALiveProcessKnowsWhenItWasTaken) {
   const auto copy = load(to);
   EXPECT_EQ(copy->process.life, Life::kRunning);
   EXPECT_GE(copy->process.duration, 3.0);
+  EXPECT_EQ(copy->process.boot_id, boot_id());
   EXPECT_EQ(copy->threads.at(0).name, "earlier name");  // a snapshot is not asked of the kernel again
 }
 

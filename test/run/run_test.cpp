@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reader/load.h"
+#include "reader/proc.h"
 #include "support/numbers.h"
 
 namespace heapster::test {
@@ -114,6 +115,7 @@ TEST_F(HeapsterRun, TellsWhenAndHowAKilledProgramEnded) {
   EXPECT_EQ(json["process"]["state"], "dead");
   EXPECT_GE(json["process"]["duration"], 1.1);
   EXPECT_EQ(kept->process.wait_status, SIGKILL);
+  EXPECT_EQ(kept->process.boot_id, reader::boot_id());
   EXPECT_GE(kept->process.duration, 1.1);
   const auto& timeline = kept->timeline;
   EXPECT_GE(timeline.points.back()[*timeline.column("time")], 1'100'000'000);

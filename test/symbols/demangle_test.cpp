@@ -25,6 +25,20 @@ TEST(Demangle, LeavesOtherNamesAlone) {
     EXPECT_EQ(demangle(name), name);
 }
 
+// 265 characters that stand for gigabytes: a pair of pairs, and so on; without a bound this takes minutes and the
+// memory.
+TEST(Demangle, StopsWhereThereIsEnough) {
+  const std::string digits = "0123456789ABCDEFGHIJKLMNO";
+  std::string name = "_Z1fSt4pairIiiES_IS0_S0_E";
+  for (size_t i = 1; i < digits.size(); ++i) {
+    const std::string last = std::string("S") + digits[i] + "_";
+    name += "S_I" + last + last + "E";
+  }
+  const std::string text = demangle(name.c_str());
+  EXPECT_EQ(text.substr(0, 34), "f(std::pair<int, int>, std::pair<s");
+  EXPECT_EQ(text.size(), 4096u);
+}
+
 TEST(Demangle, KeepsToOneLineOfBoundedLength) {
   EXPECT_EQ(demangle("two\nlines"), "two?lines");
   EXPECT_EQ(demangle(std::string(100'000, 'x').c_str()).size(), 4096u);

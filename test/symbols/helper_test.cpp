@@ -11,6 +11,7 @@
 
 #include <vector>
 
+#include "little_memory.h"
 #include "living.h"
 
 namespace heapster::symbols {
@@ -40,6 +41,7 @@ TEST(Helper, SaysLines) {
 }
 
 TEST(Helper, HasLittleMemory) {
+  if (test::kSanitized) GTEST_SKIP();
   std::vector<std::string> kept;
   EXPECT_EQ(told([&](const Say&) {
               for (;;) kept.emplace_back(1 << 20, 'x');
@@ -48,6 +50,7 @@ TEST(Helper, HasLittleMemory) {
 }
 
 TEST(Helper, MayUseWhatItsFilesAreLarge) {
+  if (test::kSanitized) GTEST_SKIP();
   const test::RunDirectory place;
   const int full = open(place.write("full", std::string(32 << 20, 'x')).c_str(), O_RDONLY);
   const int hole = open(place.write("hole", "").c_str(), O_RDWR);

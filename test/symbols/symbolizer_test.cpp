@@ -20,6 +20,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "little_memory.h"
 #include "living.h"
 #include "program.h"
 #include "synthetic.h"
@@ -390,6 +391,7 @@ TEST(Symbolizer, ANameWithoutEndTakesNoMoreThanItMay) {
 }
 
 TEST(Symbolizer, WhatUnfoldsToTooMuchIsNotUnfolded) {
+  if (test::kSanitized) GTEST_SKIP();
   const Subject subject("g++ -g");
   must("cd " + subject.place() + " && truncate -s 256M zeros && objcopy --update-section .debug_str=zeros subject && " +
        "objcopy --compress-debug-sections=zlib subject && rm zeros");

@@ -13,12 +13,6 @@ namespace heapster::test {
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 void limit_memory(size_t bytes) {
   size_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;

@@ -9,8 +9,15 @@
 
 namespace heapster::test {
 
-// Whether it came to its end with no more than so many bytes above what the process has. A sanitizer's own memory
-// cannot be told apart, so that there it only has to work.
+// A sanitizer's allocator takes memory of its own, and ends the process where it gets none.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
+// Whether it came to its end with no more than so many bytes above what the process has. Under a
+// sanitizer it only has to work.
 bool does_with(size_t bytes, const std::function<bool()>& work);
 
 }  // namespace heapster::test
