@@ -81,6 +81,16 @@ bool read_stat(uint32_t pid, ProcessStat& stat) {
   return true;
 }
 
+bool shares_our_clock(uint32_t pid) {
+  char path[48];
+  TextBuilder(path, sizeof path).add("/proc/").add(pid).add("/ns/time");
+  struct stat theirs {
+  }, ours{};
+  return kernel::call(__NR_stat, kernel::as_long(path), kernel::as_long(&theirs)) != 0 ||
+         kernel::call(__NR_stat, kernel::as_long("/proc/self/ns/time"), kernel::as_long(&ours)) != 0 ||
+         theirs.st_ino == ours.st_ino;
+}
+
 void identify(Identity& identity) {
   ProcessStat stat{};
   read_stat(0, stat);

@@ -19,6 +19,9 @@ struct ProcessStat {
 // /proc/PID/stat of a process; pid 0: of ourselves. False where /proc does not tell.
 bool read_stat(uint32_t pid, ProcessStat& stat);
 
+// Whether the kernel tells us the same start of a process as it tells that process. Yes where it does not say.
+bool shares_our_clock(uint32_t pid);
+
 // Fills who we are: pid, parent, start, namespace, uid, build-id of the executable. What cannot be
 // learned stays 0.
 void identify(Identity& identity);

@@ -29,7 +29,7 @@ bool is_dead_segment(const char* name, uint64_t pid_namespace) {
   SegmentOwner owner{};
   if (!parse_segment_name(name, owner) || owner.pid_namespace != pid_namespace) return false;
   ProcessStat stat{};
-  return !read_stat(owner.pid, stat) || stat.start_ticks != owner.start_ticks;
+  return !read_stat(owner.pid, stat) || (stat.start_ticks != owner.start_ticks && shares_our_clock(owner.pid));
 }
 
 // Being written, or left by a process that was killed meanwhile.

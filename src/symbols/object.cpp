@@ -6,6 +6,7 @@
 
 #include "symbols/object.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -76,7 +77,8 @@ void ask_no_more() { unsetenv(kServers); }
 
 int Object::find_debug(Dwfl_Module* module, void** object, const char* name, Dwarf_Addr base, const char* file,
                        const char* link, GElf_Word sum, char** found) {
-  const Places& places = static_cast<const Object*>(*object)->places_;
+  Object& self = *static_cast<Object*>(*object);
+  const Places& places = self.places_;
   const bool shared = link != nullptr && sum == 0;  // asked for by a debug file, for what it shares with others
   DebugFile debug;
   if (file != nullptr) {
@@ -85,6 +87,7 @@ int Object::find_debug(Dwfl_Module* module, void** object, const char* name, Dwa
   }
   if (debug.descriptor < 0) return dwfl_standard_find_debuginfo(module, object, name, base, file, link, sum, found);
   allow_memory_for(debug.descriptor);
+  self.take_note_of_owner(debug.descriptor);
   *found = strdup(debug.path.c_str());
   return debug.descriptor;
 }
@@ -101,6 +104,7 @@ Object::Object(const reader::Module& module, const std::string& path, const Plac
     module_ = report_unseen(dwfl_.get(), module);
   } else if (const reader::Result<int> file = reader::open_regular(path, reader::Links::kFollow)) {
     allow_memory_for(*file);
+    take_note_of_owner(*file);
     // At base 0 addresses of the session are those of the file.
     module_ = dwfl_report_elf(dwfl_.get(), path.c_str(), path.c_str(), *file, 0, true);
     if (module_ == nullptr) close(*file);
@@ -116,6 +120,11 @@ Object::Object(const reader::Module& module, const std::string& path, const Plac
     return;
   }
   if (patiently([&] { return dwfl_module_getdwarf(module_, &bias); }) != nullptr) functions_.emplace(module_);
+}
+
+void Object::take_note_of_owner(int descriptor) {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0 || (status.st_uid != 0 && status.st_uid != geteuid())) trusted_ = false;
 }
 
 int Object::symbols() { return table().symbols(); }

@@ -34,11 +34,16 @@ class Object {
   // How many symbols its table has.
   int symbols();
 
+  // Whether only root or we ourselves can have written what is read here. Anybody may give an object another one's
+  // build id.
+  bool trusted() const { return trusted_; }
+
   // The functions at an address of the file; nothing where none is known.
   reader::Locations at(uint64_t address);
 
  private:
   SymbolTable& table();
+  void take_note_of_owner(int descriptor);
   static int find_debug(Dwfl_Module* module, void** object, const char* name, Dwarf_Addr base, const char* file,
                         const char* link, GElf_Word sum, char** found);
 
@@ -48,6 +53,7 @@ class Object {
   Dwfl_Module* module_ = nullptr;
   std::optional<Functions> functions_;
   std::optional<SymbolTable> table_;
+  bool trusted_ = true;
 };
 
 }  // namespace heapster::symbols

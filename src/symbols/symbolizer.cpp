@@ -20,11 +20,12 @@ std::string key_of(const reader::Module& module) {
 }
 
 // What a helper says of an object: lines that begin with one of these.
-const std::string kTrouble = "!", kSilent = "-", kTable = "#", kKept = "=", kFresh = "+";
+const std::string kTrouble = "!", kSilent = "-", kTable = "#", kTrusted = "~", kKept = "=", kFresh = "+";
 
 struct Answers {
   std::vector<std::string> troubles;
   bool servers_are_silent = false;
+  bool trusted = false;
   int table = 0;  // how many symbols it has; 0: debug information told
   Cache::Entries kept, fresh;
 };
@@ -33,6 +34,7 @@ void take(const std::string& line, Answers& answers) {
   const std::string kind = line.substr(0, 1), rest = line.substr(std::min<size_t>(1, line.size()));
   if (kind == kTrouble) answers.troubles.push_back(rest);
   if (kind == kSilent) answers.servers_are_silent = true;
+  if (kind == kTrusted) answers.trusted = true;
   if (kind == kTable) answers.table = std::atoi(rest.c_str());
   if (kind == kKept) take_line(rest, answers.kept);
   if (kind == kFresh) take_line(rest, answers.fresh);
@@ -94,7 +96,7 @@ void Symbolizer::look_up(const reader::Module& module, const Wanted& wanted, Cac
     if (!locations.empty()) known[address] = locations;
   for (const auto& [address, locations] : answers.fresh)
     if (!locations.empty()) known[address] = locations;
-  if (!trouble.empty() || answers.fresh.empty()) return;
+  if (!trouble.empty() || answers.fresh.empty() || !answers.trusted) return;
   Cache::Entries kept = cache_.load(module.build_id, answers.table);
   kept.merge(answers.fresh);
   cache_.store(module.build_id, kept, answers.table);
@@ -112,6 +114,7 @@ void Symbolizer::tell(const reader::Module& module, const Wanted& wanted, const 
   const int table = object.has_lines() ? 0 : object.symbols();
   if (!object.has_lines() && table == 0) return;
   say(kTable + std::to_string(table));
+  if (object.trusted()) say(kTrusted);
   const Cache::Entries kept = cache_.load(module.build_id, table);
   for (const uint64_t address : wanted) {
     const auto place = kept.find(address);

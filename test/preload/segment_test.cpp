@@ -3,6 +3,7 @@
 // The segment while the program runs, snapshots on demand, names, options, and what happens where
 // the segment cannot be had.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -198,6 +199,40 @@ TEST(Options, LabelAndVerboseDoWhatTheySay) {
       sandbox.run_measured({kSubject, "return"}, {{"HEAPSTER_LABEL", "blue"}, {"HEAPSTER_VERBOSE", "1"}});
   EXPECT_EQ(sandbox.snapshot().process.label, "blue");
   EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 2) << ended.err;
+}
+
+// The line goes to a terminal, and the name comes from whoever started the program.
+TEST(Options, WhatVerbosePrintsSteersNoTerminal) {
+  Sandbox sandbox;
+  const Ended ended = sandbox.run_measured(
+      {kSubject, "return"}, {{"HEAPSTER_OUT", "a\x1b[31m\xe2\x80\xae\xff.heap"}, {"HEAPSTER_VERBOSE", "1"}});
+  EXPECT_THAT(ended.err, testing::HasSubstr(".heap"));
+  for (const char* bytes : {"\x1b", "\xe2\x80\xae", "\xff"})
+    EXPECT_THAT(ended.err, testing::Not(testing::HasSubstr(bytes)));
+}
+
+// A set-user-id program is none of ours to count, and nothing of it is written.
+TEST(Secure, ProgramsAreLeftAlone) {
+  Sandbox sandbox;
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make a program of another user's";
+  const std::string program = sandbox.copy_of(kSubject);
+  const std::string script =
+      "mkdir upper work && mount -t overlay -o lowerdir=/etc,upperdir=upper,workdir=work none /etc || exit 77; echo " +
+      preload_path() + " >/etc/ld.so.preload; chmod 755 .; exec setpriv --reuid 65534 --clear-groups " + program +
+      " return";
+  for (const bool secure : {false, true}) {
+    const uid_t user = secure ? 0 : 65534;
+    ASSERT_EQ(chown(program.c_str(), user, user), 0);
+    ASSERT_EQ(chown(sandbox.run_directory().c_str(), user, user), 0);
+    ASSERT_EQ(chmod(program.c_str(), 04755), 0);
+    std::filesystem::remove_all(sandbox.path("upper"));
+    std::filesystem::remove_all(sandbox.path("work"));
+    const Ended ended = sandbox.run({"unshare", "-m", "/bin/sh", "-c", script},
+                                    {{"HEAPSTER_RUN_DIR", sandbox.run_directory()}, {"HEAPSTER_VERBOSE", "1"}});
+    if (ended.exit_code == 77) GTEST_SKIP() << "no overlays here";
+    EXPECT_EQ(ended.exit_code, 7) << ended.err;
+    EXPECT_EQ(ended.err.find("heapster.subject.") == std::string::npos, secure) << ended.err;
+  }
 }
 
 // Where the file cannot be had, the program runs as ever and the snapshot says why.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What killed processes leave behind stays within bounds, and nobody's living segment is taken for a dead one. About
-// one start in 64 looks, so the tests start processes until one has. Where a file system is nearly full more of them look,
-// so the run directory is a file system of its own.
+// one start in 64 looks, so the tests start processes until one has. Where a file system is nearly full more of them
+// look, so the run directory is a file system of its own.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -132,6 +132,28 @@ TEST_F(Reaper, HoldsABoundOfBytes) {
   }
   EXPECT_TRUE(comes_to_hold([&] { return !fs::exists(old); }));
   EXPECT_TRUE(fs::exists(young));
+}
+
+// In another time namespace the kernel tells another start of it.
+TEST_F(Reaper, LeavesWhoLivesInAnotherTime) {
+  Words words = {"unshare", "--time", "--boottime", "100000", "--fork"};
+  if (geteuid() != 0) words.insert(words.begin() + 1, "--map-current-user");
+  for (const auto& [name, value] : sandbox_.measured()) words.insert(words.end(), {"env", name + "=" + value});
+  words.insert(words.end(), {program_path("subject"), "stay"});
+  Background alive(sandbox_, words, {});
+  if (alive.line() != "ready") GTEST_SKIP() << "no time namespaces here";
+  const std::string live = fs::directory_iterator(sandbox_.run_directory())->path();
+  const time_t day = 24 * 3600;
+  const uint64_t long_ago = static_cast<uint64_t>(time(nullptr) - 4 * day) * 1'000'000'000;
+  fs::permissions(live, fs::perms(0600));
+  std::fstream(live, std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(offsetof(Header, identity.started_epoch))
+      .write(reinterpret_cast<const char*>(&long_ago), sizeof long_ago);
+  const timespec times[] = {{0, UTIME_OMIT}, {time(nullptr) - 2 * day, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, live.c_str(), times, 0), 0);
+  const std::string dead = leave(dead_name(1), 2 * day);
+  EXPECT_TRUE(comes_to_hold([&] { return !fs::exists(dead); }));
+  EXPECT_TRUE(fs::exists(live));
 }
 
 TEST_F(Reaper, LeavesAFewForADay) {

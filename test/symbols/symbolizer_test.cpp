@@ -214,6 +214,19 @@ TEST(Symbolizer, TheCacheTellsWhatATableSaid) {
   EXPECT_EQ(subject.at(options, 0), name) << "another table";
 }
 
+// Anybody may build an object with another one's build id.
+TEST(Symbolizer, TheCacheKeepsNothingThatAnotherUserWrote) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  const Subject subject("g++ -g");
+  const Options options{.cache = subject.place() + "/cache"};
+  ASSERT_EQ(chown(subject.path().c_str(), 65534, 65534), 0);
+  EXPECT_EQ(subject.at(options, 0), kInlined);
+  EXPECT_TRUE(!fs::exists(options.cache) || fs::is_empty(options.cache));
+  ASSERT_EQ(chown(subject.path().c_str(), 0, 0), 0);
+  EXPECT_EQ(subject.at(options, 0), kInlined);
+  EXPECT_FALSE(fs::is_empty(options.cache));
+}
+
 TEST(Symbolizer, ProgressIsToldObjectByObject) {
   const Subject subject("g++ -g");
   std::string told;
