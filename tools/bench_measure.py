@@ -30,7 +30,7 @@ JEMALLOCS = ("jemalloc", "jemalloc, profiler", "jemalloc, heapster")
 
 def takes_part(subject, workload, threads):
     if workload in ("scope", "stats", *BESIDE):
-        return subject in ("bare", "heapster")
+        return subject in ("bare", "heapster") or (subject == "before" and workload in BESIDE)
     return subject not in JEMALLOCS or (workload, threads) in (("pair", 1), ("mixed", 1))
 
 
@@ -72,6 +72,10 @@ class Bench:
                                {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "512K"}),
             "heapster, 1": (self.options.heapster / "libheapster.so", {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "1"}),
         }
+        if self.options.before:
+            earlier = self.options.before / "libheapster.so"
+            libraries |= {"before": (earlier, {"HEAPSTER_OUT": "none"}),
+                          "before, 512K": (earlier, {"HEAPSTER_OUT": "none", "HEAPSTER_STACKS": "512K"})}
         # Another allocator, for what we cost it, and what its own profiler does at the same distance between samples.
         jemalloc = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/libjemalloc.so.2")
         over = {"LD_PRELOAD": f"{self.options.heapster / 'libheapster.so'}:{jemalloc}", "HEAPSTER_OUT": "none"}
@@ -175,6 +179,7 @@ def measure_startup(bench):
         return {}
     environments = bench.some_subjects("bare", "pass-through")
     environments["a file alone"] = {"LD_PRELOAD": str(PARTS / "shim_file.so")}
+    environments |= bench.some_subjects("before")
     if "heapster" in bench.subjects:
         environments["heapster"] = bench.subjects["heapster"]
         # A new name each time, as in real life: ext4 makes a rename over an existing file wait for the disk.
@@ -218,8 +223,8 @@ def measure_programs(bench):
         if not Path(command[0]).exists():
             bench.notes.append(f"{name} is left out: no {command[0]}")
             continue
-        some = bench.some_subjects("bare", "heapster", "heapster, 512K")
-        samples[name] = run_in_portions(bench, name, of_one_size(some), command) if len(some) == 3 else {}
+        some = bench.some_subjects("bare", "heapster", "heapster, 512K", "before", "before, 512K")
+        samples[name] = run_in_portions(bench, name, of_one_size(some), command) if len(some) >= 3 else {}
     return samples
 
 
@@ -325,16 +330,20 @@ def parse_options():
     parser.add_argument("--only", default="", metavar="REGEX", help="pair, mixed, realloc, scope, stats, capture, startup, "
                         "memory, files, cli, perl, sqlite3, cc1plus, python3: those that match")
     parser.add_argument("--heapster", metavar="DIR", help="measure this build instead of making build/release; or none")
+    parser.add_argument("--before", metavar="DIR", type=Path, help="an earlier build, measured in turn with this one")
     parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md")
     parser.add_argument("--json", action="store_true", help="print best, median and targets as JSON instead of tables")
     options = parser.parse_args()
     if options.write_docs and options.only:
         parser.error("--write-docs needs all the figures: leave --only away")
+    if options.before and not (options.before / "libheapster.so").exists():
+        parser.error(f"--before {options.before}: no libheapster.so")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
     options.rounds = options.rounds or (3 if options.quick else 15)
     options.inner, options.milliseconds = (3, 20) if options.quick else (5, 30)
-    options.startups, options.pairs, options.portions = (100, 7, 1) if options.quick else (500, 80, 4)
+    options.startups, options.pairs, options.portions = (100, 7, 1) if options.quick else (500, 80, 2 if options.before else 4)
+    options.before = options.before and options.before.resolve()
     options.heapster = Path(options.heapster or ROOT / "build/release").resolve()
     return options
 

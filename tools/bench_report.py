@@ -26,6 +26,8 @@ OPERATIONS = {"pair": "malloc(64) + free", "mixed": "mixed sizes, 64 live", "rea
 PROGRAM_LIMITS = {"heapster": 2, "heapster, 512K": 3}
 # What is shown of the cost over bare.
 ADDITIONS = ("pass-through", "returning", "reference", "heapster")
+# What is set beside each other where an earlier build was measured, too.
+SINCE = (("heapster", "before"), ("heapster, 512K", "before, 512K"))
 
 
 def summary(values):
@@ -106,6 +108,8 @@ class Report:
         self.startup = {name: summary([run[0] for run in runs]) for name, runs in startup.items()}
         self.programs = {name: self.compare(runs, "heapster") for name, runs in programs.items() if runs}
         self.with_stacks = {name: self.compare(runs, "heapster, 512K") for name, runs in programs.items() if runs}
+        self.since = {f"{name}, {subject}": self.compare(runs, subject, base) for name, runs in programs.items() if runs
+                      for subject, base in SINCE if base in runs}
         self.resident = {name: summary(values) for name, values in memory.get("resident", {}).items()}
         self.capture = {name: summary(values) for name, values in capture.items()}
         self.files = files
@@ -113,15 +117,15 @@ class Report:
         self.cli = {name: summary([run[0] / 1000 for run in runs]) for name, runs in cli.items()}
 
     @staticmethod
-    def compare(runs, subject):
+    def compare(runs, subject, base="bare"):
         """Ratios pair by pair, as percent added: user time, and user with system time (which the kernel splits
         by sampling, so that the sum is the steadier figure)."""
-        bare, measured = runs["bare"], runs[subject]
+        bare, measured = runs[base], runs[subject]
         user = [100 * (b[1] / a[1] - 1) for a, b in zip(bare, measured) if a[1] > 0]
         total = [100 * ((b[1] + b[2]) / (a[1] + a[2]) - 1) for a, b in zip(bare, measured) if a[1] + a[2] > 0]
-        seconds = {name: summary([run[1] / 1e6 for run in runs[name]]) for name in ("bare", subject)}
+        seconds = {name: summary([run[1] / 1e6 for run in runs[name]]) for name in (base, subject)}
         return {"seconds": seconds, "user_added": statistics.median(user), "user_interval": interval(user),
-                "best_added": Report.ratio(seconds[subject]["best"], seconds["bare"]["best"]),
+                "best_added": Report.ratio(seconds[subject]["best"], seconds[base]["best"]),
                 "cpu_added": statistics.median(total), "pairs": len(user)}
 
     def best(self, cell, subject):
@@ -239,17 +243,30 @@ class Report:
             ("heapster show, median", 20, shown, "ms", ""),
             ("heapster list, median", 20, listed, "ms", "")]
 
-    def operations(self):
-        rows = [[f"{OPERATIONS[name]}, {plural(threads)}", *(both(figures.get(subject)) for subject in self.subjects)]
+    def operations(self, subjects):
+        rows = [[f"{OPERATIONS[name]}, {plural(threads)}", *(both(figures.get(subject)) for subject in subjects)]
                 for (name, threads), figures in self.workloads.items()]
         if self.startup:
-            rows.append(["start-up of true, µs"] + [both(self.startup.get(name), 0) for name in self.subjects])
+            rows.append(["start-up of true, µs"] + [both(self.startup.get(name), 0) for name in subjects])
         return rows
 
     def additions(self):
         return [[f"{OPERATIONS[cell[0]]}, {plural(cell[1])}",
                  *(unit(self.added(cell, name), "ns") for name in ADDITIONS),
                  unit(self.share(cell), "%"), unit(self.share_of_turns(cell), "%")] for cell in self.workloads]
+
+    def changes(self):
+        """Each workload's figures with this build over those of the earlier one, turn by turn."""
+        rows = []
+        for cell in self.workloads:
+            for subject, base in SINCE:
+                change = self.over(cell, subject, base)
+                if change is not None:
+                    best = self.best(cell, subject) - self.best(cell, base)
+                    rows.append([f"{OPERATIONS[cell[0]]}, {plural(cell[1])}, {subject}", unit(change, "ns", 2), unit(best, "ns", 2)])
+        rows += [[f"{name}, user time", f"{figures['user_added']:+.1f} %", f"{figures['best_added']:+.1f} %"]
+                 for name, figures in self.since.items()]
+        return rows
 
     def comparisons(self):
         return [[name + more, *(both(seconds, 3) for seconds in figures["seconds"].values()),
@@ -260,7 +277,7 @@ class Report:
 
     def other_figures(self):
         rows = [[f"start-up of true, added by {name}", unit(self.startup_added(name), "µs", 0)]
-                for name in self.startup if name != "bare"]
+                for name in self.startup if name not in ("bare", "before")]
         rows += [[f"resident memory, {name}", unit(figures["median"], "KiB", 0)]
                  for name, figures in self.resident.items() if figures]
         rows += [["segment on tmpfs", unit(self.segment / 1024, "KiB")]] if self.segment is not None else []
@@ -271,20 +288,24 @@ class Report:
         rows += [[f"heapster {name}, best / median", both(figures) + " ms"] for name, figures in self.cli.items()]
         return rows
 
-    def sections(self):
-        """(title, explanation, table) of all that was measured."""
+    def sections(self, since=True):
+        """(title, explanation, table) of all that was measured; `since`: with an earlier build."""
+        shown = self.subjects if since else [name for name in self.subjects if not name.startswith("before")]
         measured = "heapster" in self.subjects
         found = [
             ("Cost of an operation",
              "ns per operation, best / median. An operation of the last workload is a chain of malloc(16), 12 reallocs "
              "and free. With more threads than processors it includes waiting for one.",
-             ["", *self.subjects], self.operations()),
+             ["", *shown], self.operations(shown)),
             ("Cost added over bare",
              "Best against best; share is heapster's part of what the reference adds. What the pass-through adds is "
              "the price of standing in front of the allocator at all, and what the returning shim adds that of seeing "
              "its answers, which whoever counts has to.",
              ["", *ADDITIONS, "share", "share, median of turns"],
              self.additions() if measured else []),
+            ("Change since the earlier build",
+             "What this build takes more than the one that --before names: the median over turns or pairs, and best over "
+             "best.", ["", "median", "best"], self.changes()),
             ("Whole programs",
              "User time in seconds, best / median, descendants included; added is the median over pairs of runs, with "
              "the interval that holds the true median at 95 % confidence. System time counts in the last column. All "
@@ -331,7 +352,7 @@ class Report:
                  "--quick` for a first look.", "",
                  table(["machine", ""], [[key, value] for key, value in self.machine.items()]), "",
                  "## Targets", "", self.targets_table(), ""]
-        for title, text, body in self.sections():
+        for title, text, body in self.sections(since=False):
             lines += [f"## {title}", "", text, "", body, ""]
         lines += ["## Method", "",
                   f"Each cell of the first table: {rounds['processes']} processes of {rounds['rounds']} rounds of "
