@@ -32,6 +32,19 @@ check_layer src/report 'report|reader|layout|heapster'
 check_layer src/symbols 'symbols|reader|layout|heapster'
 check_layer tools/heapster 'report|symbols|reader|layout|heapster|.'
 
+# The preload's rooms, from the ground up: each may use those before it, and hooks.cpp all of them.
+rooms=$(sed -nE 's/^# ([a-z]+): .*/\1/p' src/preload/CMakeLists.txt)
+below=''
+for room in $rooms; do
+  below+=${below:+|}$room
+  while IFS=: read -r file line include; do
+    [[ "$include" =~ ^preload/($below)/ || "$include" == preload/functions.def ]] || broken "$file:$line includes $include, which is above it"
+  done < <(grep -nE '^#include "preload/' -r "src/preload/$room" | sed -E 's/#include "(.*)".*/\1/')
+done
+for directory in src/preload/*/; do
+  grep -qx "$(basename "$directory")" <<<"$rooms" || broken "$directory is no room of src/preload/CMakeLists.txt"
+done
+
 # Angle brackets that a layer must not use.
 forbid() {
   if grep -nE "#include <($2)" -r "$1"; then broken "$1 includes what it must not"; fi

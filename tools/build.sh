@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Builds heapster, with everything that takes on a fresh Debian:
-#   tools/build.sh [PRESET]     release (the default), dev, asan or tsan, into build/PRESET
+#   tools/build.sh [PRESET]     release (the default), dev, unit, asan or tsan, into build/PRESET
 set -euo pipefail
 
 preset=${1:-release}
@@ -12,9 +12,10 @@ cd "$root"
 case "$preset" in
   release) purposes=(build) ;;
   dev) purposes=(build test bench) ;;
+  unit) purposes=(build unit) ;;
   asan | tsan) purposes=(build test) ;;
   *)
-    echo "build.sh: unknown preset '$preset' (release, dev, asan, tsan)" >&2
+    echo "build.sh: unknown preset '$preset' (release, dev, unit, asan, tsan)" >&2
     exit 2
     ;;
 esac

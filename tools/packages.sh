@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # The Debian packages that heapster needs, by purpose, and how they come onto the machine:
-#   tools/packages.sh build|test|compat…   installs what is missing (as root), or prints the apt-get
+#   tools/packages.sh build|unit|test|compat…   installs what is missing (as root), or prints the apt-get
 #                                     line and exits with 2
 set -euo pipefail
 
@@ -20,6 +20,7 @@ packages_for() {
       echo golang-go google-perftools chromium nodejs strace musl-tools
       command -v npm >/dev/null || echo npm # a nodejs that is not Debian's may bring its own
       ;;
+    unit) echo libgtest-dev libgmock-dev ;;
     bench) echo libbenchmark-dev libc-devtools heaptrack libjemalloc2 libunwind-dev perl python3 sqlite3 util-linux ;;
     compat)
       echo bash dash coreutils findutils git make apt man-db groff-base file openssh-client openssh-server

@@ -13,14 +13,18 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "preload/dump_signal.h"
-#include "preload/early_arena.h"
-#include "preload/libc.h"
-#include "preload/next.h"
-#include "preload/notes.h"
-#include "preload/process.h"
-#include "preload/recorder.h"
-#include "preload/sampler.h"
+#include "preload/base/libc.h"
+#include "preload/base/notes.h"
+#include "preload/base/process_state.h"
+#include "preload/base/thread_state.h"
+#include "preload/count/recorder.h"
+#include "preload/inside/interface.h"
+#include "preload/life/end.h"
+#include "preload/life/fork.h"
+#include "preload/next/early_arena.h"
+#include "preload/next/next.h"
+#include "preload/sampling/sampler.h"
+#include "preload/snapshot/dump_signal.h"
 
 #define HEAPSTER_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -241,12 +245,3 @@ HEAPSTER_EXPORT void* __sysv_signal(int number, void* handler) {
 }
 
 HEAPSTER_EXPORT void* sigset(int number, void* handler) { return hidden_dump_handler(next.sigset(number, handler)); }
-
-namespace heapster::preload {
-
-// Our own malloc's address: taking `&malloc` would give whichever malloc the program sees first.
-extern "C" __attribute__((visibility("hidden"), alias("malloc"), nothrow)) void* heapster_own_malloc(size_t);
-
-const void* own_malloc() { return reinterpret_cast<const void*>(&heapster_own_malloc); }
-
-}  // namespace heapster::preload

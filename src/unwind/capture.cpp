@@ -2,13 +2,15 @@
 
 #include "unwind/capture.h"
 
-#include "unwind/cfi.h"
-
 namespace heapster::unwind {
 
 namespace {
 
-uintptr_t read(uintptr_t address) { return *reinterpret_cast<const uintptr_t*>(address); }
+uintptr_t read(uintptr_t address) {
+  uintptr_t word;
+  __builtin_memcpy(&word, reinterpret_cast<const void*>(address), sizeof word);
+  return word;
+}
 
 // User addresses leave the upper bits alone, so a complement is no other address.
 uint64_t key_of(uintptr_t address, bool interrupted) { return interrupted ? ~address : address; }
@@ -17,8 +19,7 @@ uint64_t key_of(uintptr_t address, bool interrupted) { return interrupted ? ~add
 uint64_t fill(RowCache::Entry& entry, FindPlace find, uintptr_t address, bool interrupted) {
   const uintptr_t wanted = interrupted ? address : address - 1;
   const Place place = find(wanted);
-  Row row;
-  if (place.eh_frame_hdr != nullptr) row = find_row(place.eh_frame_hdr, wanted);
+  Row row = find_row(place.tables, wanted);
   row.module = place.module;
   const uint64_t word = pack(row);
   __atomic_store_n(&entry.row, word, __ATOMIC_RELAXED);
@@ -90,7 +91,8 @@ bool step(const Row& row, Registers& registers, const Bounds& bounds, uintptr_t&
 bool still_there(const Trail::Stops& last, unsigned from) {
   for (unsigned i = from; i + 1 < Trail::kMost; ++i) {
     const Trail::Stop& next = last.at[i + 1];
-    if (read(next.stack - 8) != next.key) return false;  // nor is it after a signal's frame, whose key is another
+    // Above a signal's frame no return address need lie there, nor anything of the stack.
+    if (next.stack - last.at[i].stack < 8 || read(next.stack - 8) != next.key) return false;
     const uintptr_t frame_at = last.at[i].frame_at;
     if (frame_at != 0 && read(frame_at) != next.frame) return false;
   }

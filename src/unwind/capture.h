@@ -16,7 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "unwind/row.h"
+#include "unwind/cfi.h"
 
 namespace heapster::unwind {
 
@@ -27,9 +27,9 @@ struct Bounds {
   bool holds(uintptr_t address) const { return address >= bottom && address < top; }
 };
 
-// Which object an address lies in; a null header where in none, or in one without unwind tables.
+// Which object an address lies in; without tables where in none, or in one that has none.
 struct Place {
-  const uint8_t* eh_frame_hdr;
+  Tables tables;
   uint16_t module;  // as the caller numbers them, below 2^kModuleBits
 };
 using FindPlace = Place (*)(uintptr_t address);

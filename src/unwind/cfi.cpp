@@ -86,12 +86,21 @@ class Bytes {
   const uint8_t* end_;
 };
 
+// What lies in the tables at an offset from a place in them; empty where that is outside.
+Bytes bytes_at(const Tables& tables, const uint8_t* from, int64_t offset) {
+  const int64_t place = from - tables.begin + offset;
+  if (place < 0 || place > tables.end - tables.begin) return {tables.end, tables.end};
+  return {tables.begin + place, tables.end};
+}
+
 // A length and what follows it; empty for the 64-bit form, which nobody emits in .eh_frame.
-Bytes take_entry(const uint8_t* at) {
-  uint32_t length;
-  __builtin_memcpy(&length, at, sizeof length);
-  at += sizeof length;
-  return {at, length == 0xffffffff ? at : at + length};
+Bytes take_entry(const Tables& tables, const uint8_t* from, int64_t offset) {
+  Bytes bytes = bytes_at(tables, from, offset);
+  const auto length = bytes.take<uint32_t>();
+  const uint8_t* const at = bytes.at();
+  if (length == 0xffffffff) return {at, at};
+  bytes.skip(length);
+  return {at, bytes.at()};
 }
 
 struct Cie {
@@ -104,15 +113,16 @@ struct Cie {
   Bytes instructions{nullptr, nullptr};
 };
 
-Cie read_cie(const uint8_t* at) {
+Cie read_cie(Bytes bytes) {
   Cie cie;
-  Bytes bytes = take_entry(at);
+  if (!bytes.more()) return cie;
   if (bytes.take<uint32_t>() != 0) return cie;
   const auto version = bytes.take<uint8_t>();
   if (version != 1 && version != 3) return cie;
   const auto* augmentation = reinterpret_cast<const char*>(bytes.at());
-  while (bytes.more() && bytes.take<uint8_t>() != 0) {
-  }
+  while (bytes.more() && *bytes.at() != 0) bytes.skip(1);
+  if (!bytes.more()) return cie;  // no end of it
+  bytes.skip(1);
   cie.code_alignment = bytes.take_uleb();
   cie.data_alignment = bytes.take_sleb();
   const uint64_t return_column = version == 1 ? bytes.take<uint8_t>() : bytes.take_uleb();
@@ -196,7 +206,9 @@ class Machine {
     }
   }
   void advance(uint64_t by) { location_ += by * cie_.code_alignment; }
-  int64_t factored(uint64_t offset) const { return static_cast<int64_t>(offset) * cie_.data_alignment; }
+  int64_t factored(uint64_t offset) const {
+    return static_cast<int64_t>(offset * static_cast<uint64_t>(cie_.data_alignment));
+  }
 
   // The two expressions that gcc emits for functions that align their stack: the CFA is stored at, or a register
   // was saved at, some distance from the frame pointer. Everything else, a PLT's among it, stops.
@@ -252,10 +264,10 @@ class Machine {
         return set(column, {RuleKind::kAtCfa, factored(bytes.take_uleb())});
       case 0x11:  // offset_extended_sf
         column = bytes.take_uleb();
-        return set(column, {RuleKind::kAtCfa, bytes.take_sleb() * cie_.data_alignment});
+        return set(column, {RuleKind::kAtCfa, factored(static_cast<uint64_t>(bytes.take_sleb()))});
       case 0x2f:  // GNU_negative_offset_extended
         column = bytes.take_uleb();
-        return set(column, {RuleKind::kAtCfa, -factored(bytes.take_uleb())});
+        return set(column, {RuleKind::kAtCfa, factored(-bytes.take_uleb())});
       case 0x06:  // restore_extended
         return restore(bytes.take_uleb());
       case 0x07:  // undefined
@@ -291,7 +303,7 @@ class Machine {
         return;
       case 0x12:  // def_cfa_sf
         set_base(bytes.take_uleb());
-        state_.cfa_offset = bytes.take_sleb() * cie_.data_alignment;
+        state_.cfa_offset = factored(static_cast<uint64_t>(bytes.take_sleb()));
         return;
       case 0x0d:  // def_cfa_register
         return set_base(bytes.take_uleb());
@@ -299,7 +311,7 @@ class Machine {
         state_.cfa_offset = static_cast<int64_t>(bytes.take_uleb());
         return;
       case 0x13:  // def_cfa_offset_sf
-        state_.cfa_offset = bytes.take_sleb() * cie_.data_alignment;
+        state_.cfa_offset = factored(static_cast<uint64_t>(bytes.take_sleb()));
         return;
       case 0x0f:  // def_cfa_expression
         return cfa_expression(take_block(bytes));
@@ -329,30 +341,37 @@ class Machine {
 };
 
 // The entry of .eh_frame whose function may hold the address, by the sorted table of .eh_frame_hdr.
-const uint8_t* find_entry(const uint8_t* header, uintptr_t address) {
-  Bytes bytes(header, header + 64);
-  if (bytes.take<uint8_t>() != 1) return nullptr;
+Bytes find_entry(const Tables& tables, uintptr_t address) {
+  const Bytes none(tables.end, tables.end);
+  Bytes bytes = bytes_at(tables, tables.header, 0);
+  if (bytes.take<uint8_t>() != 1) return none;
   const auto frame_encoding = bytes.take<uint8_t>();
   const auto count_encoding = bytes.take<uint8_t>();
-  if (bytes.take<uint8_t>() != kTableEncoding || count_encoding == kOmitted) return nullptr;
+  if (bytes.take<uint8_t>() != kTableEncoding || count_encoding == kOmitted) return none;
   bytes.take_address(frame_encoding);
   const uintptr_t count = bytes.take_address(count_encoding);
   struct Pair {
     int32_t function;
     int32_t entry;
   };
-  const auto* pairs = reinterpret_cast<const Pair*>(bytes.at());
-  const auto target = static_cast<int64_t>(address - reinterpret_cast<uintptr_t>(header));
+  if (count > static_cast<uintptr_t>(tables.end - bytes.at()) / sizeof(Pair)) return none;
+  const uint8_t* const pairs = bytes.at();
+  const auto pair_at = [pairs](uintptr_t index) {
+    Pair pair;
+    __builtin_memcpy(&pair, pairs + index * sizeof pair, sizeof pair);
+    return pair;
+  };
+  const auto target = static_cast<int64_t>(address - reinterpret_cast<uintptr_t>(tables.header));
   uintptr_t low = 0, high = count;
   while (low < high) {
     const uintptr_t middle = low + (high - low) / 2;
-    if (pairs[middle].function <= target) {
+    if (pair_at(middle).function <= target) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  return low == 0 ? nullptr : header + pairs[low - 1].entry;
+  return low == 0 ? none : take_entry(tables, tables.header, pair_at(low - 1).entry);
 }
 
 Row row_of(const State& state, bool signal) {
@@ -382,14 +401,13 @@ Row row_of(const State& state, bool signal) {
 
 }  // namespace
 
-Row find_row(const uint8_t* eh_frame_hdr, uintptr_t address) {
-  const uint8_t* entry = find_entry(eh_frame_hdr, address);
-  if (entry == nullptr) return {};
-  Bytes bytes = take_entry(entry);
+Row find_row(const Tables& tables, uintptr_t address) {
+  if (tables.header == nullptr) return {};
+  Bytes bytes = find_entry(tables, address);
   const uint8_t* pointer = bytes.at();
   const auto distance = bytes.take<uint32_t>();
   if (distance == 0) return {};
-  const Cie cie = read_cie(pointer - distance);
+  const Cie cie = read_cie(take_entry(tables, pointer, -int64_t{distance}));
   if (!cie.known) return {};
   const uintptr_t from = bytes.take_address(cie.address_encoding);
   const uintptr_t size = bytes.take_address(cie.address_encoding & 0x0f);

@@ -32,8 +32,10 @@ heapster::unwind::Trail trail;
 
 Place find_place(uintptr_t address) {
   dl_find_object object;
-  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return {nullptr, 0};
-  return {static_cast<const uint8_t*>(object.dlfo_eh_frame), 1};
+  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return {};
+  return {{static_cast<const uint8_t*>(object.dlfo_eh_frame), static_cast<const uint8_t*>(object.dlfo_map_start),
+           static_cast<const uint8_t*>(object.dlfo_map_end)},
+          1};
 }
 
 Bounds bounds_of_this_thread() {

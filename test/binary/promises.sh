@@ -16,7 +16,7 @@ broken() {
 
 # Exports are the functions of functions.def, and the operators where they belong, and nothing else.
 lists=("$preload/functions.def")
-[[ "$library" != *-new.so ]] || lists+=("$preload/operators.def")
+[[ "$library" != *-new.so ]] || lists+=("$preload/operators/operators.def")
 wanted=$(sed -nE 's/^HEAPSTER_(FUNCTION|NEW|DELETE)\(([A-Za-z0-9_]+), .*/\2/p' "${lists[@]}" | sort)
 exported=$(nm -D --defined-only "$library" | awk '{print $3}' | sort)
 [ -n "$wanted" ] || broken "functions.def lists nothing"
@@ -26,7 +26,7 @@ diff <(echo "$wanted") <(echo "$exported") || broken "exports differ from ${list
 # library: in another one, or an older one, loading is not what fails.
 needed=$(readelf -d "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p')
 [ "$needed" = libc.so.6 ] || broken "NEEDED: $needed"
-allowed=$(grep -oE '\b[a-z_]+\(' "$preload/libc.h" | tr -d '(' | sort -u)
+allowed=$(grep -oE '\b[a-z_]+\(' "$preload/base/libc.h" | tr -d '(' | sort -u)
 while read -r kind symbol; do
   case "$kind $symbol" in
     "U dl_iterate_phdr" | "U memmove" | "U memcpy" | "U memset" | "U memcmp" | "U strlen") ;;

@@ -36,8 +36,10 @@ int every = 1;
 
 Place find_place(uintptr_t address) {
   dl_find_object object;
-  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return {nullptr, 0};
-  return {static_cast<const uint8_t*>(object.dlfo_eh_frame), 1};
+  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return {};
+  return {{static_cast<const uint8_t*>(object.dlfo_eh_frame), static_cast<const uint8_t*>(object.dlfo_map_start),
+           static_cast<const uint8_t*>(object.dlfo_map_end)},
+          1};
 }
 
 Bounds own_bounds() {

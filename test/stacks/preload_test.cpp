@@ -262,7 +262,7 @@ TEST(Sampled, WithoutTheVariableThereAreNone) {
   Sandbox sandbox;
   sandbox.run_measured({kSubject, "return"});
   EXPECT_FALSE(sandbox.snapshot().stacks);
-  for (const char* nonsense : {"many", "0", "-1", "1T", "K"}) {
+  for (const char* nonsense : {"many", "0", "-1", "1X", "K"}) {
     Sandbox another;
     EXPECT_EQ(run_sampled(another, {"return"}, nonsense).exit_code, 7);
     EXPECT_FALSE(another.snapshot().stacks);

@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
-#include "preload/process.h"
-#include "preload/recorder.h"
-#include "preload/snapshot_writer.h"
+#include "preload/base/process_state.h"
+#include "preload/count/recorder.h"
+#include "preload/snapshot/snapshot_writer.h"
 #include "reader/find.h"
 #include "reader/load.h"
 
