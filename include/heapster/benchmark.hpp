@@ -18,6 +18,10 @@
 
 #pragma once
 
+#if __cplusplus < 201703L
+#error "benchmark.hpp needs C++17 or later (-std=c++17)"
+#else
+
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -65,3 +69,5 @@ class benchmark_memory final : public ::benchmark::MemoryManager {
 #define HEAPSTER_BENCHMARK_MAIN()                    \
   static heapster::benchmark_memory heapster_memory; \
   BENCHMARK_MAIN()
+
+#endif  // C++ below 17

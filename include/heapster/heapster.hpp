@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// heapster from inside, for C++20:
+// heapster from inside, for C++17 and later:
 //
 //     const auto measured = heapster::measure([&] { return parse(text); });
 //     measured.stats.alloc_count;    // and every other figure of `heapster show`, by its name
@@ -13,10 +13,14 @@
 
 #pragma once
 
+#if __cplusplus < 201703L
+#error "heapster.hpp needs C++17 or later (-std=c++17); heapster.h is for older C++, and for C"
+#else
+
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <type_traits>
@@ -25,6 +29,19 @@
 #include "heapster.h"
 
 namespace heapster {
+
+namespace detail {
+
+// The same bytes as another type, as std::bit_cast has it from C++20 on.
+template <class To, class From>
+To as(const From& from) noexcept {
+  static_assert(sizeof(To) == sizeof(From) && std::is_trivially_copyable_v<To> && std::is_trivially_copyable_v<From>);
+  To to;
+  std::memcpy(static_cast<void*>(&to), &from, sizeof to);
+  return to;
+}
+
+}  // namespace detail
 
 // Counts and bytes by size: bucket 0 is size 0, bucket k the sizes [2^(k-1), 2^k).
 struct Histogram : heapster_histogram {
@@ -75,10 +92,10 @@ struct Stats {
   // What happened between two readings. Flows are subtracted; states (live, peak) are those of the later one, and
   // use_change and live_change tell by how much they changed.
   friend Stats operator-(const Stats& later, const Stats& earlier) noexcept {
-    auto difference = std::bit_cast<heapster_stats>(later);
-    const auto from = std::bit_cast<heapster_stats>(earlier);
+    auto difference = detail::as<heapster_stats>(later);
+    const auto from = detail::as<heapster_stats>(earlier);
     heapster_subtract(&difference, &from);
-    return std::bit_cast<Stats>(difference);
+    return detail::as<Stats>(difference);
   }
 };
 
@@ -90,7 +107,7 @@ inline bool active() noexcept { return heapster_active() != 0; }
 inline Stats stats() noexcept {
   heapster_stats now;
   heapster_read(&now);
-  return std::bit_cast<Stats>(now);
+  return detail::as<Stats>(now);
 }
 
 // The calling thread's own since its start: exact, free of what others do. It has no peak (use_max is 0), and use_curr
@@ -98,7 +115,7 @@ inline Stats stats() noexcept {
 inline Stats thread_stats() noexcept {
   heapster_stats now;
   heapster_read_thread(&now);
-  return std::bit_cast<Stats>(now);
+  return detail::as<Stats>(now);
 }
 
 // Makes stats() count from now on: flows begin at 0, what is live stays, the peak becomes what is live. Reports from
@@ -194,3 +211,5 @@ inline uint64_t limit() noexcept { return heapster_limit(); }
 inline uint64_t remaining() noexcept { return heapster_remaining(); }
 
 }  // namespace heapster
+
+#endif  // C++ below 17

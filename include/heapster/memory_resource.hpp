@@ -17,6 +17,10 @@
 
 #pragma once
 
+#if __cplusplus < 201703L
+#error "memory_resource.hpp needs C++17 or later (-std=c++17)"
+#else
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -193,7 +197,7 @@ struct Upstream {
     if constexpr (kCount == 0) {
       return false;
     } else {
-      return std::is_convertible_v<std::tuple_element_t<kCount - 1, std::tuple<Arguments...>>,
+      return std::is_convertible_v<std::tuple_element_t<kCount - 1, std::tuple<Arguments...> >,
                                    std::pmr::memory_resource*>;
     }
   }
@@ -229,8 +233,8 @@ class tracked_arena final : public tracked_resource {
   // The arena itself, for what it offers besides. What is asked of it directly is not counted.
   Arena& arena() noexcept { return arena_; }
 
-  void release() requires requires(Arena& arena) { arena.release(); }
-  {
+  template <class A = Arena, class = decltype(std::declval<A&>().release())>  // where the arena has one
+  void release() {
     arena_.release();
     reset();
   }
@@ -240,7 +244,7 @@ class tracked_arena final : public tracked_resource {
   tracked_arena(std::string_view name, std::tuple<Arguments...> arguments, std::index_sequence<kPlaces...>)
       : tracked_resource(name, &arena_),
         upstream_(account(), detail::Upstream<Arguments...>::of(arguments)),
-        arena_(std::forward<std::tuple_element_t<kPlaces, std::tuple<Arguments...>>>(std::get<kPlaces>(arguments))...,
+        arena_(std::forward<std::tuple_element_t<kPlaces, std::tuple<Arguments...> > >(std::get<kPlaces>(arguments))...,
                &upstream_) {}
 
   detail::CountedUpstream upstream_;
@@ -250,7 +254,7 @@ class tracked_arena final : public tracked_resource {
 // Any allocator, with an account that outlives it. Equal are those of equal allocators and one account; what travels
 // with a container is what travels of the wrapped allocator. Where that is always equal, the account travels along in
 // moves and swaps, and moving stays free of copies.
-template <class T, class A = std::allocator<T>>
+template <class T, class A = std::allocator<T> >
 class tracked_allocator {
   using Wrapped = typename std::allocator_traits<A>::template rebind_alloc<T>;
   using Traits = std::allocator_traits<Wrapped>;
@@ -271,13 +275,13 @@ class tracked_allocator {
   using is_always_equal = std::false_type;
   template <class U>
   struct rebind {
-    using other = tracked_allocator<U, typename Traits::template rebind_alloc<U>>;
+    using other = tracked_allocator<U, typename Traits::template rebind_alloc<U> >;
   };
 
   tracked_allocator(arena_account& account, const A& wrapped = A()) noexcept : account_(&account), wrapped_(wrapped) {}
-  template <class U, class B>
-  requires std::is_constructible_v<Wrapped, const B&> tracked_allocator(const tracked_allocator<U, B>& other)
-  noexcept : account_(&other.account()), wrapped_(other.wrapped()) {}
+  template <class U, class B, class = std::enable_if_t<std::is_constructible_v<Wrapped, const B&> > >
+  tracked_allocator(const tracked_allocator<U, B>& other) noexcept
+      : account_(&other.account()), wrapped_(other.wrapped()) {}
 
   pointer allocate(size_type count) { return counted(Traits::allocate(wrapped_, count), count); }
   pointer allocate(size_type count, const_void_pointer hint) {
@@ -323,3 +327,5 @@ class tracked_allocator {
 };
 
 }  // namespace heapster
+
+#endif  // C++ below 17

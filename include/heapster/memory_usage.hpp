@@ -27,6 +27,10 @@
 
 #pragma once
 
+#if __cplusplus < 202002L
+#error "memory_usage.hpp needs C++20 or later (-std=c++20)"
+#else
+
 #include <algorithm>
 #include <any>
 #include <array>
@@ -185,7 +189,7 @@ concept AnyOf = (kMadeOf<T, Templates> || ...);
 template <class T>
 inline constexpr bool kArray = std::is_array_v<T>;
 template <class T, std::size_t N>
-inline constexpr bool kArray<std::array<T, N>> = true;
+inline constexpr bool kArray<std::array<T, N> > = true;
 
 // Whether a T owns nothing, whatever its value.
 template <class T>
@@ -198,10 +202,10 @@ inline constexpr bool kOwnsNothing<T[N]> = kOwnsNothing<T>;
 template <class T, std::size_t N>
 inline constexpr bool kOwnsNothing<const T[N]> = kOwnsNothing<T>;
 template <class T, std::size_t N>
-inline constexpr bool kOwnsNothing<std::array<T, N>> = kOwnsNothing<T>;
+inline constexpr bool kOwnsNothing<std::array<T, N> > = kOwnsNothing<T>;
 template <template <class...> class Composite, class... Ts>
 requires AnyOf<Composite<Ts...>, std::pair, std::tuple, std::optional, std::variant>
-inline constexpr bool kOwnsNothing<Composite<Ts...>> = (kOwnsNothing<Ts> && ...);
+inline constexpr bool kOwnsNothing<Composite<Ts...> > = (kOwnsNothing<Ts> && ...);
 
 // A part of which nothing is known but how many bytes it has at least.
 inline void count_at_least(UsageMeter& meter, std::size_t bytes) { meter.add_bounds({bytes, std::nullopt}); }
@@ -287,7 +291,7 @@ struct HashedNode : Node<1, V> {
 template <class Container>
 inline constexpr bool kKnownNodes =
     std::conjunction_v<std::bool_constant<kKnownLayout>,
-                       std::is_pointer<typename std::allocator_traits<typename Container::allocator_type>::pointer>>;
+                       std::is_pointer<typename std::allocator_traits<typename Container::allocator_type>::pointer> >;
 
 // `size` nodes of so many words beside the value, or of the least that any library has.
 template <std::size_t Words, std::size_t LeastWords, class Container>
@@ -321,7 +325,7 @@ void count(UsageMeter& meter, const T& x) {
 template <class Iterator>
 inline constexpr std::optional<bool> kKeepsHash = std::nullopt;
 template <template <class, bool, bool> class Iterator, class V, bool Constant, bool Kept>
-inline constexpr std::optional<bool> kKeepsHash<Iterator<V, Constant, Kept>> = Kept;
+inline constexpr std::optional<bool> kKeepsHash<Iterator<V, Constant, Kept> > = Kept;
 
 // A single bucket is in the table itself.
 template <AnyOf<std::unordered_set, std::unordered_multiset, std::unordered_map, std::unordered_multimap> T>
@@ -426,9 +430,9 @@ void count(UsageMeter& meter, const T& x) {
   using Element = typename T::element_type;
   count_functions<typename T::deleter_type>(meter);
   if (!x) return;
-  if constexpr (std::is_same_v<T, std::unique_ptr<Element[]>>) {
+  if constexpr (std::is_same_v<T, std::unique_ptr<Element[]> >) {
     count_array(meter, x.get());
-  } else if constexpr (std::is_same_v<T, std::unique_ptr<Element>>) {
+  } else if constexpr (std::is_same_v<T, std::unique_ptr<Element> >) {
     meter.add_bytes(sizeof(Element));
     if (may_be_derived(*x)) count_at_least(meter, 0);
     meter.add(*x);
@@ -487,7 +491,7 @@ Control control_at([[maybe_unused]] const void* address) {
 template <AnyOf<std::shared_ptr> T>
 void count(UsageMeter& meter, const T& x) {
   using Element = typename T::element_type;
-  using Object = std::conditional_t<std::is_same_v<T, std::shared_ptr<Element>>, std::remove_cv_t<Element>, void>;
+  using Object = std::conditional_t<std::is_same_v<T, std::shared_ptr<Element> >, std::remove_cv_t<Element>, void>;
   const char* address = control_address(x);
   if (!address) return;
   const Control control = control_at<Object>(address);
@@ -507,7 +511,7 @@ template <AnyOf<std::weak_ptr> T>
 void count(UsageMeter& meter, const T& x) {
   const char* address = control_address(x);
   if (address && meter.first_visit(address))
-    meter.add_bounds(control_at<std::remove_cv_t<typename T::element_type>>(address).bytes);
+    meter.add_bounds(control_at<std::remove_cv_t<typename T::element_type> >(address).bytes);
 }
 
 // ---- What cannot be looked into
@@ -560,7 +564,7 @@ void count(UsageMeter& meter, const Path& x) {
 
 template <std::ranges::input_range Range>
 void UsageMeter::add_elements(const Range& range) {
-  if constexpr (!usage_rules::kOwnsNothing<std::ranges::range_value_t<Range>>)
+  if constexpr (!usage_rules::kOwnsNothing<std::ranges::range_value_t<Range> >)
     for (const auto& element : range) add_one(element);
 }
 
@@ -584,3 +588,5 @@ void UsageMeter::add_one([[maybe_unused]] const T& object) {
 }
 
 }  // namespace heapster
+
+#endif  // C++ below 20

@@ -25,6 +25,10 @@
 
 #pragma once
 
+#if __cplusplus < 201703L
+#error "testing.hpp needs C++17 or later (-std=c++17)"
+#else
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -320,7 +324,7 @@ inline std::vector<Functions> names_of(const std::vector<heapster_site>& sites) 
 }
 
 // Stacks that read the same, added up: a loop that the compiler unrolled has several.
-using Sites = std::vector<std::pair<Functions, heapster_site>>;
+using Sites = std::vector<std::pair<Functions, heapster_site> >;
 inline Sites added_up(const std::vector<heapster_site>& sites, const std::vector<Functions>& names) {
   std::map<Functions, heapster_site> sums;
   for (std::size_t i = 0; i < sites.size() && i < names.size(); ++i) {
@@ -554,3 +558,5 @@ Function warmed_up(Function function) {
     if (block.failed())                                                                        \
       report << block.failure();                                                               \
     else
+
+#endif  // C++ below 17

@@ -282,9 +282,11 @@ Result<Snapshot> load(const std::string& path, Strangers& strangers) {
   return load(*file, path, strangers, Depth::kAll);
 }
 
-Result<Snapshot> load(const std::string& path) {
+Result<Snapshot> load(const std::string& path, Links links) {
+  const Result<FileSource> file = FileSource::open(path, links);
+  if (!file) return file.error();
   Strangers strangers;
-  return load(path, strangers);
+  return load(*file, path, strangers, Depth::kAll);
 }
 
 }  // namespace heapster::reader

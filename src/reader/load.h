@@ -15,7 +15,7 @@ namespace heapster::reader {
 
 // Reads a file, asks the kernel whether its process still writes to it, and if so takes the
 // threads' present names. An error is one line that begins with the path.
-Result<Snapshot> load(const std::string& path);
+Result<Snapshot> load(const std::string& path, Links links = Links::kRefuse);
 // The same, for many files: the processes are looked at once.
 Result<Snapshot> load(const std::string& path, Strangers& strangers);
 // And of one that is open; `path` is what messages call it.

@@ -72,20 +72,24 @@ Result<int> open_regular_at(int directory, const std::string& name, const std::s
 
 Result<int> open_regular(const std::string& path, Links links) { return open_regular_at(AT_FDCWD, path, path, links); }
 
-Result<FileSource> FileSource::open(const std::string& path) { return open_at(AT_FDCWD, path, path); }
+Result<FileSource> FileSource::open(const std::string& path, Links links) {
+  const Result<int> descriptor = open_regular(path, links);
+  return descriptor ? owning(*descriptor, path) : descriptor.error();
+}
 
 Result<FileSource> FileSource::open_at(int directory, const std::string& name, const std::string& path) {
   const Result<int> descriptor = open_regular_at(directory, name, path, Links::kRefuse);
-  if (!descriptor) return descriptor.error();
+  return descriptor ? owning(*descriptor, path) : descriptor.error();
+}
+
+Result<FileSource> FileSource::owning(int descriptor, const std::string& path) {
   FileSource file;
-  file.descriptor_ = *descriptor;
+  file.descriptor_ = descriptor;
   return look_at(std::move(file), path);
 }
 
 Result<FileSource> FileSource::of(int descriptor, const std::string& path) {
-  FileSource file;
-  file.descriptor_ = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-  return look_at(std::move(file), path);
+  return owning(fcntl(descriptor, F_DUPFD_CLOEXEC, 0), path);
 }
 
 Result<FileSource> FileSource::look_at(FileSource file, const std::string& path) {

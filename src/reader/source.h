@@ -32,9 +32,9 @@ Result<int> open_regular(const std::string& path, Links links);
 
 class FileSource final : public Source {
  public:
-  // Refuses anything but a regular file, and does not follow a link: run directories lie in a
-  // place where others may plant things.
-  static Result<FileSource> open(const std::string& path);
+  // Refuses anything but a regular file. Does not follow a link unless it is told to: run directories lie in a place
+  // where others may plant things.
+  static Result<FileSource> open(const std::string& path, Links links = Links::kRefuse);
   // The same by a name in an open directory; `path` is what messages call it.
   static Result<FileSource> open_at(int directory, const std::string& name, const std::string& path);
   // What a descriptor of a regular file leads to; it stays the caller's.
@@ -56,6 +56,7 @@ class FileSource final : public Source {
 
  private:
   FileSource() = default;
+  static Result<FileSource> owning(int descriptor, const std::string& path);
   static Result<FileSource> look_at(FileSource file, const std::string& path);
 
   int descriptor_ = -1;

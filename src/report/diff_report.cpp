@@ -5,11 +5,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "report/figures.h"
 #include "report/report.h"
 #include "report/units.h"
+#include "report/words.h"
 
 namespace heapster::report {
 
@@ -33,7 +35,7 @@ std::string change_text(const Value& change, std::string_view unit) {
 }
 
 std::string percent_text(const Value& change, const Value& before) {
-  return real(before) > 0 ? fmt::format("{:+.1f} %", 100 * real(change) / real(before)) : "";
+  return real(before) > 0 && moved(change) ? fmt::format("{:+.1f} %", 100 * real(change) / real(before)) : "";
 }
 
 std::string who(const reader::Process& process) {
@@ -119,24 +121,73 @@ Section arenas_that_changed(const reader::Diff& diff) {
   return std::move(table).section();
 }
 
-}  // namespace
+// What people ask first.
+constexpr std::string_view kLeading[] = {"use_max", "use_curr", "alloc_count", "alloc_sum", "realloc_copy_sum"};
 
-Report make_diff_report(const reader::Snapshot& a, const reader::Snapshot& b, const reader::Diff& diff) {
-  Report report{.title = "what changed", .facts = {who(a.process) + " → " + who(b.process)}};
-  if (diff.seconds > 0) report.facts.push_back(seconds_text(diff.seconds) + " between");
+using Cells = std::vector<std::string>;
+
+Cells change_row(std::string_view label, const Value& was, const Value& is, std::string_view unit) {
+  const Value change = difference(is, was);
+  return {std::string(label), value_text(was, unit), value_text(is, unit), change_text(change, unit),
+          percent_text(change, was)};
+}
+
+Section figures_section(const reader::Diff& diff, Extent extent) {
   const std::vector<Figure> before = figures(diff.before);
+  const std::vector<Figure> all = figures(diff.after);
   Section section{.title = "Figures"};
   section.table.heads = {"", "before", "after", "change", ""};
-  for (const Figure& after : figures(diff.after)) {
-    const Value was = figure_value(before, after.name);
-    const Value change = difference(after.value, was);
-    if (!moved(change)) continue;
-    section.table.rows.push_back({std::string(after.name), value_text(was, after.unit),
-                                  value_text(after.value, after.unit), change_text(change, after.unit),
-                                  percent_text(change, was)});
+  size_t others = 0;
+  bool any = false;
+  for (const std::string_view name : kLeading) {
+    if (extent == Extent::kAll) break;
+    for (const Figure& after : all)
+      if (after.name == name)
+        section.table.rows.push_back(change_row(word_for(name), figure_value(before, name), after.value, after.unit));
   }
-  if (section.table.rows.empty()) section.remark = "nothing changed";
-  report.sections = {section};
+  for (const Figure& after : all) {
+    const Value was = figure_value(before, after.name);
+    if (!moved(difference(after.value, was))) continue;
+    any = true;
+    const bool leads = std::find(std::begin(kLeading), std::end(kLeading), after.name) != std::end(kLeading);
+    if (extent == Extent::kAll) section.table.rows.push_back(change_row(after.name, was, after.value, after.unit));
+    if (extent == Extent::kLeading && !leads) ++others;
+  }
+  if (!any) section.remark = "nothing changed";
+  if (others != 0) section.remark = fmt::format("{} more changed (--all)", others);
+  return section;
+}
+
+// What the kernel and the loader tell of two runs.
+Section runs_section(const reader::Process& a, const reader::Process& b) {
+  Section section{.title = "Runs"};
+  section.table.heads = {"", "before", "after", "change", ""};
+  const std::string was = allocator_text(a), is = allocator_text(b);
+  if (was != is) section.table.rows.push_back({"allocator", printable(was), printable(is), "", ""});
+  const auto row = [&](std::string_view label, double before, double after, std::string_view unit) {
+    if (before != 0 || after != 0) section.table.rows.push_back(change_row(label, before, after, unit));
+  };
+  const auto count = [&](std::string_view label, uint64_t before, uint64_t after, std::string_view unit) {
+    if (before != 0 || after != 0)
+      section.table.rows.push_back(change_row(label, static_cast<int64_t>(before), static_cast<int64_t>(after), unit));
+  };
+  const auto seconds = [](uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9; };
+  row("duration", a.duration, b.duration, "seconds");
+  row("user time", seconds(a.ending.user_nanoseconds), seconds(b.ending.user_nanoseconds), "seconds");
+  row("system time", seconds(a.ending.system_nanoseconds), seconds(b.ending.system_nanoseconds), "seconds");
+  count("maximum RSS", a.ending.max_rss_bytes, b.ending.max_rss_bytes, "bytes");
+  count("minor faults", a.ending.minor_faults, b.ending.minor_faults, "calls");
+  count("major faults", a.ending.major_faults, b.ending.major_faults, "calls");
+  return section;
+}
+
+}  // namespace
+
+Report make_diff_report(const reader::Snapshot& a, const reader::Snapshot& b, const reader::Diff& diff, Extent extent) {
+  Report report{.title = "what changed", .facts = {who(a.process) + " → " + who(b.process)}};
+  if (diff.seconds > 0) report.facts.push_back(seconds_text(diff.seconds) + " between");
+  report.sections = {figures_section(diff, extent)};
+  if (!reader::same_process(a.process, b.process)) report.sections.push_back(runs_section(a.process, b.process));
   // The sizes of what was allocated in between.
   reader::Snapshot between;
   between.stats = diff.flow;

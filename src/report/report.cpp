@@ -93,7 +93,8 @@ class Story {
     section.rows = {
         calls("reallocations", all, ""),
         {"in place", counted(all - s.realloc_move.count()), "", share(all - s.realloc_move.count(), all, "of them")},
-        {"absorbed", counted(s.realloc_same_count), "", share(s.realloc_same_count, all, "needed no other size")},
+        {"unchanged", counted(s.realloc_same_count), "",
+         share(s.realloc_same_count, all, "the new size fit the block")},
         {"moved", counted(s.realloc_move.count()), "", share(s.realloc_move.count(), all, "of them")},
         bytes("copied", copied, average(copied, s.realloc_move.count() - s.realloc_remap_count)),
         {"grown by", sized(s.realloc_growth.bytes()), "", "in " + counted(s.realloc_growth.count())},
@@ -212,6 +213,13 @@ std::string command_text(const Process& process, size_t most) {
   return shortened(printable(line), most);
 }
 
+std::string allocator_text(const Process& process) {
+  std::string name = process.allocator.substr(process.allocator.find_last_of('/') + 1);
+  if (name == "libc.so.6") return "glibc";
+  if (name.starts_with("lib")) name.erase(0, 3);
+  return name.substr(0, name.find(".so"));
+}
+
 Report make_head(const Snapshot& snapshot) {
   const Process& process = snapshot.process;
   const reader::Coverage coverage = reader::coverage(snapshot);
@@ -219,6 +227,8 @@ Report make_head(const Snapshot& snapshot) {
   report.title = printable(reader::short_name(process));
   report.facts = {"pid " + pid_text(process), state_text(process)};
   if (!process.label.empty()) report.facts.push_back(printable(process.label));
+  if (const std::string allocator = allocator_text(process); !allocator.empty())
+    report.facts.push_back("over " + printable(allocator));
   report.verdict = fmt::format("coverage {}", coverage.verdict);
   report.mood = coverage.verdict == "full" ? Mood::kGood : Mood::kBad;
   report.lines = {command_text(process, kCommandWidth)};

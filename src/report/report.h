@@ -62,7 +62,10 @@ struct Wanted {
 // Who the process is and how it stands, above no section yet.
 Report make_head(const reader::Snapshot& snapshot);
 Report make_report(const reader::Snapshot& snapshot, Wanted wanted = {});
-Report make_diff_report(const reader::Snapshot& a, const reader::Snapshot& b, const reader::Diff& diff);
+// The figures that people ask for, or all that changed.
+enum class Extent { kLeading, kAll };
+Report make_diff_report(const reader::Snapshot& a, const reader::Snapshot& b, const reader::Diff& diff,
+                        Extent extent = Extent::kLeading);
 
 // The parts that only some reports have (sections.cpp).
 Section sizes_section(const reader::Snapshot& snapshot);
@@ -80,6 +83,9 @@ std::string near_peak_text(const reader::Snapshot& snapshot);
 
 // The process number, and the inner one where it has another.
 std::string pid_text(const reader::Process& process);
+
+// The allocator behind libheapster.so as people call it: glibc, jemalloc, mimalloc; empty where it is not known.
+std::string allocator_text(const reader::Process& process);
 
 // A command line for one line of text.
 std::string command_text(const reader::Process& process, size_t most);

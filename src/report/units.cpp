@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "layout/characters.h"
+#include "layout/sizes.h"
 
 namespace heapster::report {
 
@@ -102,12 +103,12 @@ std::optional<int64_t> parse_count(std::string_view text) {
 }
 
 std::optional<int64_t> parse_size(std::string_view text) {
-  constexpr std::string_view kLetters = "KMGT";
-  const size_t letter = text.empty() ? std::string_view::npos : kLetters.find(static_cast<char>(text.back() & ~0x20));
-  if (letter == std::string_view::npos) return parse_count(text);
-  const std::optional<double> value = parse_number(text.substr(0, text.size() - 1));
-  const double bytes = value ? std::ldexp(*value, static_cast<int>(10 * (letter + 1))) : 0;
-  return value && bytes < 9.2e18 ? std::optional(static_cast<int64_t>(bytes)) : std::nullopt;
+  uint64_t size = 0;
+  return read_size(text, size) ? std::optional(static_cast<int64_t>(size)) : std::nullopt;
+}
+
+std::string invalid_size_text(std::string_view text) {
+  return fmt::format("invalid size '{}': expected e.g. 512K, 64M, 2G", text);
 }
 
 size_t width(std::string_view text) {

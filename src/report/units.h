@@ -25,8 +25,9 @@ int64_t whole(double value);
 
 inline constexpr std::string_view kUnknown = "–";
 
-// 64, 10M, 1e6; K, M, G and T are powers of 1024. Nothing where it is no such number.
+// As layout/sizes.h has it. Nothing where it is no size.
 std::optional<int64_t> parse_size(std::string_view text);
+std::string invalid_size_text(std::string_view text);  // the same words for every option
 // 1000000, 1e6, 1_000_000.
 std::optional<int64_t> parse_count(std::string_view text);
 

@@ -165,6 +165,50 @@ TEST_F(Cli, ListPassesOverWhatOthersPlanted) {
   expect_says("show " + std::to_string(getpid()), "running for");
 }
 
+// Build systems hand files on as links; a run directory's are another matter.
+TEST_F(Cli, AFileThatIsNamedMayBeALinkOrStandardInput) {
+  std::filesystem::create_symlink(busy_, run_.path() + "/link.heap");
+  for (const char* command : {"show", "check --max-peak 1G", "export -f json"}) {
+    const std::string words = std::string(command) + " ";
+    EXPECT_EQ(heapster(words + run_.path() + "/link.heap").out, heapster(words + busy_).out) << command;
+    EXPECT_EQ(heapster(words + "- <" + busy_).out, heapster(words + busy_).out) << command;
+  }
+  expect_fault("show - </dev/null", "standard input: not a heapster file");
+  expect_fault("show - </proc/self/mem", "standard input: ");
+}
+
+TEST_F(Cli, ListChoosesSortsAndAddsUp) {
+  const auto put = [&](uint32_t pid, const std::string& command, uint64_t blocks) {
+    Segment segment = own_segment();
+    segment.header().identity.pid = pid;
+    segment.add_text(Text::k_command, command);
+    for (uint64_t i = 0; i < blocks; ++i) count_malloc(segment.add_slot(static_cast<uint32_t>(i + 2), "t"), 1000, 1008);
+    run_.write(segment_name(segment), segment.whole());
+  };
+  put(4194305, std::string("python3\0app.py", 14), 1);
+  put(4194306, "worker", 3);
+  Segment alive = own_segment();
+  const Mapping mapping(run_.write(segment_name(alive), alive.whole()));
+  const auto order = [&](const std::string& options) {
+    const std::string text = heapster("list " + options).out;
+    std::string found;
+    for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
+      for (const char* name : {"worker ", "app.py"})
+        if (text.substr(at, text.find('\n', at) - at).find(name) != std::string::npos) found += name[0];
+    return found;
+  };
+  EXPECT_EQ(order("--sort live"), "wa");
+  EXPECT_EQ(order("--sort live --reverse"), "aw");
+  EXPECT_EQ(order("--sort name"), "aw");
+  EXPECT_EQ(order("--name 'python3*'"), "a");
+  EXPECT_EQ(order("--name worker"), "w");
+  EXPECT_EQ(order("--live"), "");
+  EXPECT_EQ(order("--user 4294967294"), "");
+  expect_says("list", " processes ");  // others of this machine may be among them
+  expect_fault("list --user nobody-of-this-name", "no user 'nobody-of-this-name'");
+  expect_fault("list --sort colour", "colour");
+}
+
 bool steers_a_terminal(const std::string& text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -231,8 +275,8 @@ TEST_F(Cli, CheckAnswersByItsExitCode) {
   expect_says("check " + busy_ + " --max-allocs 1e3 --max-peak 1M", "--max-peak", 1);
   expect_says("check " + busy_ + " --baseline " + busy_ + " --tolerance 5%", "all budgets kept");
   expect_fault("check " + busy_, "no budget");
-  expect_fault("check " + busy_ + " --max-allocs lots", "'lots' is not a number");
-  expect_fault("check " + busy_ + " --max-peak 1Q", "'1Q' is not a size");
+  expect_fault("check " + busy_ + " --max-allocs lots", "invalid number 'lots'");
+  expect_fault("check " + busy_ + " --max-peak 1Q", "invalid size '1Q'");
   expect_fault("check " + busy_ + " --max-allocs -1", "");
   expect_fault("check " + busy_ + " --baseline " + busy_ + " --tolerance x", "not a percentage");
   expect_fault("check " + busy_ + " --baseline " + run_.path() + "/absent", "absent: No such file");

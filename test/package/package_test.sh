@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 #
 # Installs a build below a directory of its own, as a distribution would, and uses it from there:
-# package_test.sh BUILD
+# package_test.sh BUILD SOURCES
 set -euo pipefail
 
 build=$1
+sources=$2
 root=$(mktemp -d)
 runs=$(mktemp -d /dev/shm/heapster-test-XXXXXX)
 trap 'rm -rf "$root" "$runs"' EXIT
@@ -56,13 +57,30 @@ target_link_libraries(by_cmake PRIVATE heapster::heapster)
 EOF
 cmake -S "$root" -B "$root/by" -DCMAKE_PREFIX_PATH="$root/usr" >>"$root/log"
 cmake --build "$root/by" >>"$root/log"
+# As a part of another project it brings the headers, and changes nothing there.
+mkdir part
+cp program.cpp part
+cat >part/CMakeLists.txt <<EOF
+cmake_minimum_required(VERSION 3.25)
+project(whole LANGUAGES CXX)
+add_subdirectory($sources heapster)
+if(CMAKE_BUILD_TYPE OR CMAKE_RUNTIME_OUTPUT_DIRECTORY OR CMAKE_CXX_STANDARD)
+  message(FATAL_ERROR "heapster changed the project's settings")
+endif()
+add_executable(by_part program.cpp)
+target_compile_features(by_part PRIVATE cxx_std_20)
+target_compile_options(by_part PRIVATE -fno-builtin)
+target_link_libraries(by_part PRIVATE heapster::heapster)
+EOF
+cmake -S part -B "$root/parts" -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON >>"$root/log"
+cmake --build "$root/parts" >>"$root/log"
 flags=$(PKG_CONFIG_PATH=$(dirname "$(find "$root/usr" -name heapster.pc)") pkg-config --cflags --libs heapster)
 # shellcheck disable=SC2086
 c++ -std=c++20 -fno-builtin -o by_pkg_config program.cpp $flags
 mkdir own
 cp -r usr/include/heapster own
 c++ -std=c++20 -fno-builtin -Iown -o by_copy program.cpp -ldl
-for program in by/by_cmake ./by_pkg_config ./by_copy; do
+for program in by/by_cmake parts/by_part ./by_pkg_config ./by_copy; do
   usr/bin/heapster-run -q -o none "$program" || { echo "$program does not find heapster"; exit 1; }
   ! "$program" || { echo "$program finds heapster where there is none"; exit 1; }
 done

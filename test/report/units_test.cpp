@@ -61,11 +61,21 @@ TEST(ParseCount, TakesWholeNumbersInTheirUsualForms) {
 }
 
 TEST(ParseSize, TakesPowersOf1024) {
+  for (const char* same :
+       {"64M", "64m", "64MB", "64mb", "64MiB", "64mib", "65536K", "0.0625G", "67_108_864", "67108864B"})
+    EXPECT_EQ(parse_size(same), 64 << 20) << same;
+  EXPECT_EQ(parse_size("1.5e6"), 1'500'000);
+  EXPECT_EQ(parse_size("0"), 0);
+  EXPECT_EQ(parse_size("7E"), std::nullopt);
+  EXPECT_EQ(parse_size("8388607T"), int64_t{8388607} << 40);
+  EXPECT_EQ(parse_size("8388608T"), std::nullopt);
   EXPECT_EQ(parse_size("64"), 64);
   EXPECT_EQ(parse_size("1K"), 1024);
   EXPECT_EQ(parse_size("1.5m"), 1536 * 1024);
   EXPECT_EQ(parse_size("2G"), int64_t{2} << 30);
-  for (const char* bad : {"", "K", "1KB", "1Q", "-1K", "1e300G", "M1"}) EXPECT_FALSE(parse_size(bad)) << bad;
+  for (const char* bad : {"", "K", "1Q", "iB", "B", "1iB", "1iB2", "1.", ".5K", "1.K", "_1", "1_", "1e", "1.2345678M",
+                          "1 K", "99999999999999999999", "-1K", "1e300G", "M1"})
+    EXPECT_FALSE(parse_size(bad)) << bad;
 }
 
 TEST(Printable, LeavesNothingThatSteersATerminal) {

@@ -17,8 +17,9 @@ void set_limit(report::Budgets& budgets, size_t index, const std::string& text) 
   const bool bytes = info.unit == "bytes";
   const auto limit = bytes ? report::parse_size(text) : report::parse_count(text);
   if (!limit)
-    throw CLI::ValidationError(std::string(info.option),
-                               "'" + text + "' is not a " + (bytes ? "size (64M)" : "number (1e6)"));
+    throw CLI::ValidationError(
+        std::string(info.option),
+        bytes ? report::invalid_size_text(text) : "invalid number '" + text + "': expected e.g. 1000, 1e6");
   budgets.limits[index] = *limit;
 }
 
@@ -26,7 +27,7 @@ void set_tolerance(report::Budgets& budgets, std::string text) {
   if (text.ends_with('%')) text.pop_back();
   double percent = -1;
   if (!CLI::detail::lexical_cast(text, percent) || !(percent >= 0 && percent <= 1e6))
-    throw CLI::ValidationError("--tolerance", "'" + text + "' is not a percentage");
+    throw CLI::ValidationError("--tolerance", "'" + text + "' is not a percentage: expected e.g. 5%");
   budgets.tolerance = percent;
 }
 

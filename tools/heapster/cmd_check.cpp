@@ -26,13 +26,15 @@ Outcome cmd_check(const Arguments& arguments) {
 
   auto judge = report::Judge::make(budgets);
   if (!judge) return judge.error();
-  const auto path = path_of(target);
-  if (!path) return path.error();
-  const auto snapshot = reader::load(*path);
+  const auto snapshot = load_argument(target);
   if (!snapshot) return snapshot.error();
   judge->take_program(*snapshot);
-  const auto others = each_descendant(*path, snapshot->process, [&](const auto& other) { judge->take_other(other); });
-  if (!others) return others.error();
+  if (target != "-") {
+    const auto path = path_of(target);
+    if (!path) return path.error();
+    const auto others = each_descendant(*path, snapshot->process, [&](const auto& other) { judge->take_other(other); });
+    if (!others) return others.error();
+  }
   for (const std::string& reason : reader::coverage(*snapshot).reasons) fmt::print(stderr, "heapster: {}\n", reason);
   const auto broken = judge->broken();
   if (!broken) return broken.error();

@@ -86,11 +86,12 @@ std::string diff_json(const reader::Snapshot& a, const reader::Snapshot& b, cons
 Outcome cmd_diff(const Arguments& arguments) {
   CLI::App application("Tells what changed from snapshot A to snapshot B of one process.", "heapster diff");
   std::string from, to;
-  bool json = false, runs = false;
+  bool json = false, runs = false, all = false;
   application.add_option("A", from, "the earlier snapshot, or a PID")->required();
   application.add_option("B", to, "the later snapshot, or a PID")->required();
   application.add_flag("--json", json, "as JSON");
   application.add_flag("--runs", runs, "compare snapshots of two runs");
+  application.add_flag("--all", all, "every figure that changed, under its name in JSON");
   if (auto over = parse(application, arguments)) return *over;
 
   const auto a = load_argument(from);
@@ -100,7 +101,9 @@ Outcome cmd_diff(const Arguments& arguments) {
   const auto diff = reader::diff(*a, *b, runs);
   if (!diff) return diff.error();
   if (json) return print(diff_json(*a, *b, *diff));
-  return print(report::render_text(report::make_diff_report(*a, *b, *diff), look_of(STDOUT_FILENO)));
+  return print(report::render_text(
+      report::make_diff_report(*a, *b, *diff, all ? report::Extent::kAll : report::Extent::kLeading),
+      look_of(STDOUT_FILENO)));
 }
 
 }  // namespace heapster::tool

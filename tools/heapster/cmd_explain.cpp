@@ -11,6 +11,7 @@
 #include "reader/notes.h"
 #include "report/figures.h"
 #include "report/stacks_report.h"
+#include "report/words.h"
 #include "terminal.h"
 
 namespace heapster::tool {
@@ -26,6 +27,10 @@ struct Entry {
 
 std::vector<Entry> all_entries() {
   std::vector<Entry> entries;
+  for (const report::Word& row : report::kWords)
+    entries.push_back({"words in reports", std::string(row.word),
+                       row.figure.empty() ? "no figure of its own" : fmt::format("the figure {}", row.figure),
+                       std::string(row.text)});
   for (const report::Figure& row : report::figures({}))
     entries.push_back({std::string(row.section), std::string(row.name),
                        fmt::format("{}, {}", row.unit, name_of(row.kind)), row.help});

@@ -3,10 +3,12 @@
 // heapster run: starts a program under libheapster.so, waits, and reports. Whatever happens here,
 // the program's exit status is handed on; only a budget that it broke turns a 0 into a 1.
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -32,7 +34,7 @@ namespace heapster::tool {
 
 namespace {
 
-struct Wishes {
+struct RunOptions {
   std::string output;
   std::string signal;
   std::string stacks;
@@ -42,7 +44,8 @@ struct Wishes {
   std::string run_directory;
   std::string allocator;
   bool quiet = false;
-  bool json = false;
+  std::string json;       // where the report goes as JSON: a file, or - for stderr; empty: it is none
+  std::string report_to;  // a file; empty: stderr
   bool threads = false;
   bool no_follow = false;
   bool verbose = false;
@@ -54,38 +57,42 @@ class Help : public CLI::Formatter {
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
     const std::string name = CLI::Formatter::make_option_name(option, is_positional);
     const size_t preset = name.find('{');
-    return preset == std::string::npos ? name : name.substr(0, preset) + "[=SIZE]";
+    if (preset == std::string::npos) return name;
+    return name.substr(0, preset) + (option->check_lname("json") ? "[=FILE]" : "[=SIZE]");
   }
 };
 
 void say(const std::string& text) { fmt::print(stderr, "heapster-run: {}\n", one_line(text)); }
 
-void add_options(CLI::App& application, Wishes& wishes) {
+void add_options(CLI::App& application, RunOptions& options) {
   application.prefix_command();
   application.formatter(std::make_shared<Help>());
   application.set_version_flag("--version", HEAPSTER_VERSION);
-  application.add_option("-o,--output", wishes.output, "where the snapshot goes (HEAPSTER_OUT); none: nowhere");
-  application.add_flag("-q,--quiet", wishes.quiet, "no report");
-  application.add_flag("--json", wishes.json, "the report as JSON");
-  application.add_flag("--threads", wishes.threads, "a table of the threads in the report");
-  application.add_option("--signal", wishes.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
+  application.add_option("-o,--output", options.output, "where the snapshot goes (HEAPSTER_OUT); none: nowhere");
+  application.add_flag("-q,--quiet", options.quiet, "no report");
+  application.add_flag("--json{-}", options.json,
+                       "the report as JSON; to a file, unmixed with what the program prints");
+  application.add_option("--report-to", options.report_to, "where the report goes instead of stderr")
+      ->type_name("FILE");
+  application.add_flag("--threads", options.threads, "a table of the threads in the report");
+  application.add_option("--signal", options.signal, "dump signal, or none (HEAPSTER_SIGNAL)");
   application.add_flag(
-      "--stacks{512K}", wishes.stacks,
+      "--stacks{512K}", options.stacks,
       "sample stacks, one in so many bytes on average, 512K where no size is given; 1: every allocation\n"
       "(HEAPSTER_STACKS)");
-  application.add_option("--limit", wishes.limit,
-                         "most live bytes of each process: allocations beyond fail (HEAPSTER_LIMIT)");
-  application.add_option("--fail", wishes.fail,
+  application.add_option("--limit", options.limit,
+                         "limit on live bytes of each process; allocations beyond it fail (HEAPSTER_LIMIT)");
+  application.add_option("--fail", options.fail,
                          "let allocations fail: every:N, nth:N, prob:P[,seed:N] or size>BYTES (HEAPSTER_FAIL)");
-  application.add_flag("--no-follow", wishes.no_follow,
+  application.add_flag("--no-follow", options.no_follow,
                        "do not measure children and exec'd programs (HEAPSTER_FOLLOW=0)");
-  application.add_option("--label", wishes.label, "a name that the report carries along (HEAPSTER_LABEL)");
-  application.add_option("--run-dir", wishes.run_directory, "where live segments lie (HEAPSTER_RUN_DIR)");
-  application.add_option("--allocator", wishes.allocator,
+  application.add_option("--label", options.label, "a name that the report carries along (HEAPSTER_LABEL)");
+  application.add_option("--run-dir", options.run_directory, "where live segments lie (HEAPSTER_RUN_DIR)");
+  application.add_option("--allocator", options.allocator,
                          "run over jemalloc, mimalloc, tcmalloc, or the one in a file");
-  application.add_flag("--verbose", wishes.verbose,
+  application.add_flag("--verbose", options.verbose,
                        "one line at the start and the end of each process (HEAPSTER_VERBOSE)");
-  add_budget_options(application, wishes.budgets);
+  add_budget_options(application, options.budgets);
   application.footer(
       "The report goes to stderr; the exit status is the program's (128+n for signal n), or 1 if it\n"
       "succeeded but broke a budget. Options end at the program's name, or at --.\n");
@@ -110,8 +117,8 @@ std::string variable_or(const char* name, const std::string& otherwise) {
   return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
-std::string pattern_of(const Wishes& wishes) {
-  return wishes.output.empty() ? variable_or("HEAPSTER_OUT", "heapster.%e.%p.heap") : wishes.output;
+std::string pattern_of(const RunOptions& options) {
+  return options.output.empty() ? variable_or("HEAPSTER_OUT", "heapster.%e.%p.heap") : options.output;
 }
 
 // A relative pattern as an absolute one: each image of the program starts where the one before has gone, and all their
@@ -125,63 +132,95 @@ std::string from_here(const std::string& pattern) {
   return path.size() < PATH_MAX ? path : pattern;
 }
 
+constexpr const char* kToStderr = "-";
+
+// Where the report goes; empty: to stderr.
+std::string report_file(const RunOptions& options) {
+  return options.json.empty() || options.json == kToStderr ? options.report_to : options.json;
+}
+
+// Before the program has run for hours.
+std::optional<reader::Error> cannot_write(const std::string& path) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (file < 0) return reader::Error{fmt::format("{}: {}", path, std::strerror(errno))};
+  close(file);
+  return {};
+}
+
+// A snapshot's name that leads into a directory that is not there, or is one itself.
+std::optional<reader::Error> no_place_for(const std::string& pattern) {
+  if (pattern.empty() || pattern == "none" || pattern.find('%') < pattern.find_last_of('/') + 1) return {};
+  std::error_code error;
+  if (std::filesystem::is_directory(pattern, error))
+    return reader::Error{fmt::format("--output: '{}' is a directory: expected e.g. {}", pattern,
+                                     (std::filesystem::path(pattern) / "%e.%p.heap").string())};
+  const std::filesystem::path directory = std::filesystem::path(pattern).parent_path();
+  if (directory.empty() || std::filesystem::is_directory(directory, error)) return {};
+  return reader::Error{fmt::format("--output: no directory '{}'", directory.string())};
+}
+
 // What the preload would ignore is refused here: a bad option is not a bad variable.
-std::optional<reader::Error> refusal(const Wishes& wishes) {
-  if (!wishes.signal.empty() && parse_signal(wishes.signal) < 0) {
-    return reader::Error{fmt::format("--signal: no dump signal '{}'", wishes.signal)};
+std::optional<reader::Error> refusal(const RunOptions& options) {
+  if (!options.signal.empty() && parse_signal(options.signal) < 0) {
+    return reader::Error{fmt::format("--signal: no dump signal '{}'", options.signal)};
   }
-  if (!wishes.stacks.empty() && parse_size(wishes.stacks) == 0) {
-    return reader::Error{fmt::format("--stacks: '{}' is no size (a number, with K, M or G)", wishes.stacks)};
+  if (!options.stacks.empty() && parse_size(options.stacks) == 0) {
+    return reader::Error{"--stacks: " + report::invalid_size_text(options.stacks)};
   }
-  if (!wishes.limit.empty() && (parse_size(wishes.limit) == 0 || parse_size(wishes.limit) > kMostLimit)) {
-    return reader::Error{fmt::format("--limit: '{}' is no size (a number, with K, M or G)", wishes.limit)};
+  if (!options.limit.empty() && parse_size(options.limit) == 0) {
+    return reader::Error{"--limit: " + report::invalid_size_text(options.limit)};
   }
-  if (!wishes.fail.empty() && parse_failures(wishes.fail).rule == Rule::kNone) {
+  if (!options.fail.empty() && parse_failures(options.fail).rule == Rule::kNone) {
     return reader::Error{
-        fmt::format("--fail: '{}' is none of every:N, nth:N, prob:P[,seed:N], size>BYTES", wishes.fail)};
+        fmt::format("--fail: '{}' is none of every:N, nth:N, prob:P[,seed:N], size>BYTES", options.fail)};
   }
-  if (!wishes.run_directory.empty() && wishes.run_directory[0] != '/') {
-    return reader::Error{fmt::format("--run-dir: '{}' is not an absolute path", wishes.run_directory)};
+  if (!options.json.empty() && options.json != kToStderr && !options.report_to.empty())
+    return reader::Error{"--json=FILE and --report-to: one of them names the file"};
+  if (const std::string file = report_file(options); !file.empty())
+    if (const auto fault = cannot_write(file)) return fault;
+  if (const auto fault = no_place_for(options.output)) return fault;
+  if (!options.run_directory.empty() && options.run_directory[0] != '/') {
+    return reader::Error{fmt::format("--run-dir: '{}' is not an absolute path", options.run_directory)};
   }
   return {};
 }
 
-Environment environment_of(const Wishes& wishes, const std::string& preload) {
+Environment environment_of(const RunOptions& options, const std::string& preload) {
   Environment environment{{"LD_PRELOAD", preload}};
   const auto set = [&](const char* name, const std::string& value) {
     if (!value.empty()) environment.emplace_back(name, value);
   };
-  set("HEAPSTER_OUT", from_here(pattern_of(wishes)));
-  set("HEAPSTER_SIGNAL", wishes.signal);
-  set("HEAPSTER_STACKS", wishes.stacks);
-  set("HEAPSTER_LIMIT", wishes.limit);
-  set("HEAPSTER_FAIL", wishes.fail);
-  set("HEAPSTER_LABEL", wishes.label);
-  set("HEAPSTER_RUN_DIR", wishes.run_directory);
-  if (wishes.no_follow) set("HEAPSTER_FOLLOW", "0");
-  if (wishes.verbose) set("HEAPSTER_VERBOSE", "1");
+  set("HEAPSTER_OUT", from_here(pattern_of(options)));
+  set("HEAPSTER_SIGNAL", options.signal);
+  set("HEAPSTER_STACKS", options.stacks);
+  set("HEAPSTER_LIMIT", options.limit);
+  set("HEAPSTER_FAIL", options.fail);
+  set("HEAPSTER_LABEL", options.label);
+  set("HEAPSTER_RUN_DIR", options.run_directory);
+  if (options.no_follow) set("HEAPSTER_FOLLOW", "0");
+  if (options.verbose) set("HEAPSTER_VERBOSE", "1");
   return environment;
 }
 
-Places places_of(const Wishes& wishes, const std::string& program) {
+Places places_of(const RunOptions& options, const std::string& program) {
   char resolved[PATH_MAX];
-  return {.pattern = pattern_of(wishes),
+  return {.pattern = pattern_of(options),
           .program = realpath(program.c_str(), resolved) != nullptr ? resolved : program};
 }
 
 // Nothing, and a line, where it is none that we would use; libheapster.so does not use it, either.
-std::optional<reader::HeldDirectory> open_run_directory(const Wishes& wishes) {
+std::optional<reader::HeldDirectory> open_run_directory(const RunOptions& options) {
   auto opened =
-      reader::HeldDirectory::make(wishes.run_directory.empty() ? reader::run_directory() : wishes.run_directory);
+      reader::HeldDirectory::make(options.run_directory.empty() ? reader::run_directory() : options.run_directory);
   if (opened) return std::move(*opened);
   say(opened.error().text);
   return std::nullopt;
 }
 
 std::string report_text(const Collector& collected, const reader::Snapshot& snapshot, const Places& places,
-                        const Wishes& wishes, const Ended& ended) {
+                        const RunOptions& options, const Ended& ended) {
   const reader::Found& last = collected.images().back();
-  report::Report report = report::make_report(snapshot, {.threads = wishes.threads});
+  report::Report report = report::make_report(snapshot, {.threads = options.threads});
   if (ended.signal != 0 && snapshot.process.life != reader::Life::kDead) {
     report.lines.push_back(fmt::format("ended by signal {} ({})", ended.signal, strsignal(ended.signal)));
   }
@@ -196,13 +235,13 @@ std::string report_text(const Collector& collected, const reader::Snapshot& snap
   }
   if (places.keep()) lines.push_back("snapshot: " + last.path);
   if (places.keep() && collected.descendants() != 0) {
-    lines.push_back("of descendants: " + collected.descendants_path() + "/");
+    lines.push_back("descendants' snapshots: " + collected.descendants_path() + "/");
   }
   if (collected.still_running() != 0) {
     lines.push_back(fmt::format("still running: {} of its descendants (heapster list)", collected.still_running()));
   }
   report.sections.push_back({.title = "Files", .lines = lines});
-  return report::render_text(report, look_of(STDERR_FILENO));
+  return report::render_text(report, report_file(options).empty() ? look_of(STDERR_FILENO) : report::Look());
 }
 
 // What the budgets came to.
@@ -271,12 +310,12 @@ reader::NoteCount note_of_embedded(const std::string& function) {
 
 // Reports what was collected; the exit status of the whole. `expected`: that nothing is seen has been said.
 int tell(const Collector& collected, report::Judge& judge, const std::string& embedded, const Places& places,
-         const Wishes& wishes, const Ended& ended, bool expected) {
+         const RunOptions& options, const Ended& ended, bool expected) {
   for (const std::string& trouble : collected.troubles()) say(trouble);
   if (collected.images().empty()) {
     if (!expected) say("nothing was measured: the program did not load libheapster.so, or ended before it could");
-    if (collected.descendants() != 0 && !wishes.quiet && !wishes.json) tell_of_descendants(collected);
-    return ended.status == 0 && wishes.budgets.any() ? kNo : ended.status;
+    if (collected.descendants() != 0 && !options.quiet && options.json.empty()) tell_of_descendants(collected);
+    return ended.status == 0 && options.budgets.any() ? kNo : ended.status;
   }
   reader::Snapshot snapshot = collected.images().back().snapshot;
   if (!snapshot.process.wait_status) reader::tell_end(snapshot, witness_of(ended, snapshot.process));
@@ -286,12 +325,17 @@ int tell(const Collector& collected, report::Judge& judge, const std::string& em
   for (size_t i = 0; i + 1 < collected.images().size(); ++i) judge.take_other(collected.images()[i].snapshot);
   judge.take_program(snapshot);
   const Verdict verdict = judge.any() ? verdict_of(judge, collected) : Verdict{};
-  if (!wishes.quiet) {
-    fmt::print(stderr, "{}",
-               wishes.json ? report_json(collected, snapshot, judge, verdict)
-                           : report_text(collected, snapshot, places, wishes, ended));
+  if (!options.quiet) {
+    const std::string file = report_file(options);
+    const std::string report = options.json.empty() ? report_text(collected, snapshot, places, options, ended)
+                                                    : report_json(collected, snapshot, judge, verdict);
+    if (file.empty()) {
+      fmt::print(stderr, "{}", report);
+    } else if (const Outcome written = write_file(file, report); !written) {
+      say(written.error().text);
+    }
   }
-  if (wishes.quiet || !wishes.json)
+  if (options.quiet || options.json.empty())
     for (const std::string& line : verdict.lines) say(line);
   return ended.status == 0 && !verdict.kept ? kNo : ended.status;
 }
@@ -303,23 +347,24 @@ Outcome cmd_run(const Arguments& arguments) {
       "Runs a program under heapster and reports what it did to its heap:\n"
       "heapster-run [OPTIONS] [--] PROGRAM [ARGUMENT…]",
       "heapster run");
-  Wishes wishes;
-  add_options(application, wishes);
+  RunOptions options;
+  add_options(application, options);
   if (auto over = parse(application, arguments)) return *over;
 
-  if (const auto refused = refusal(wishes)) return *refused;
+  if (const auto refused = refusal(options)) return *refused;
   const auto command = command_of(application.remaining(), arguments);
   if (!command) return command.error();
-  auto judge = report::Judge::make(wishes.budgets);
+  auto judge = report::Judge::make(options.budgets);
   if (!judge) return judge.error();
   const auto program = reader::find_program(command->front());
   if (!program) {
-    const bool misplaced = !wishes.stacks.empty() && parse_size(command->front()) != 0;
+    const bool misplaced = !options.stacks.empty() && parse_size(command->front()) != 0;
     return misplaced ? reader::Error{fmt::format("{} (a size is given by --stacks={})", program.error().text,
                                                  command->front())}
                      : program.error();
   }
-  const auto allocator = wishes.allocator.empty() ? reader::Result<std::string>("") : find_allocator(wishes.allocator);
+  const auto allocator =
+      options.allocator.empty() ? reader::Result<std::string>("") : find_allocator(options.allocator);
   if (!allocator) return allocator.error();
   const std::string seen = reader::program_behind_loader(*program, *command);
   const auto unseen = reader::why_unseen(seen);
@@ -330,17 +375,17 @@ Outcome cmd_run(const Arguments& arguments) {
   if (unseen) say(unseen_text(*unseen));
   const bool refused_preload = unseen && unseen->fate == reader::Fate::kRefused;
 
-  const Places places = places_of(wishes, *program);
-  Collector collector(places, open_run_directory(wishes));
+  const Places places = places_of(options, *program);
+  Collector collector(places, open_run_directory(options));
   Supervisor supervisor;
   const auto child =
-      supervisor.start(*program, *command, refused_preload ? Environment() : environment_of(wishes, *list));
+      supervisor.start(*program, *command, refused_preload ? Environment() : environment_of(options, *list));
   if (!child) return child.error();
   collector.begin(*child);
   collector.show_descendants([&](const reader::Snapshot& other) { judge->take_other(other); });
   const Ended ended = supervisor.wait(*child, [&] { collector.drain(); });
   collector.finish(ended);
-  return tell(collector, *judge, reader::embedded_allocator(seen), places, wishes, ended,
+  return tell(collector, *judge, reader::embedded_allocator(seen), places, options, ended,
               unseen && unseen->fate != reader::Fate::kLoaded);
 }
 

@@ -47,7 +47,7 @@ inline constexpr std::array kCommands{
     Command{"clean", "what dead processes left in the run directory, and its removal", cmd_clean},
     Command{"dump", "a snapshot of a live process, without touching it", cmd_dump},
     Command{"diff", "what changed between two snapshots", cmd_diff},
-    Command{"check", "whether a snapshot keeps its budgets", cmd_check},
+    Command{"check", "check a snapshot against budgets", cmd_check},
     Command{"export", "a snapshot in another format", cmd_export},
     Command{"run", "a program under heapster, and its report (heapster-run)", cmd_run},
     Command{"explain", "what a figure, a variable or a note means", cmd_explain},

@@ -18,7 +18,7 @@ namespace {
 std::string usage() {
   std::string text = "usage: heapster COMMAND [OPTIONS]\n\n";
   for (const Command& command : kCommands) text += fmt::format("  {:<9}{}\n", command.name, command.help);
-  return text + "\nheapster COMMAND --help tells the rest; heapster --version the version.\n";
+  return text + "\nRun 'heapster COMMAND --help' for details, 'heapster --version' for the version.\n";
 }
 
 Outcome dispatch(const Arguments& words) {

@@ -19,7 +19,7 @@ struct Facts {
   uint32_t image = 0;
 };
 
-// The pattern as the preload would expand it (src/preload/snapshot_name.cpp).
+// The pattern as the preload would expand it (src/preload/snapshot/snapshot_name.cpp).
 std::string expand(const std::string& pattern, const Facts& facts);
 
 // "dir/a.heap" and 7 make "dir/a.7.heap".

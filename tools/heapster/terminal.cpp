@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,20 @@ bool write_all(int descriptor, std::string_view text) {
     text.remove_prefix(static_cast<size_t>(put));
   }
   return true;
+}
+
+reader::Result<reader::Snapshot> load_piped() {
+  constexpr size_t kMost = 256 << 20;  // several times the largest snapshot that libheapster.so writes
+  std::string bytes;
+  char piece[64 * 1024];
+  for (ssize_t got; (got = read(STDIN_FILENO, piece, sizeof piece)) != 0;) {
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error{fmt::format("standard input: {}", std::strerror(errno))};
+    bytes.append(piece, static_cast<size_t>(got));
+    if (bytes.size() > kMost) return Error{"standard input: larger than 256 MiB"};
+  }
+  auto snapshot = reader::load(reader::MemorySource(bytes));
+  return snapshot ? std::move(snapshot) : Error{"standard input: " + snapshot.error().text};
 }
 
 // Insertions, deletions, substitutions and swaps of neighbours from one word to the other.
@@ -73,9 +88,11 @@ reader::Result<std::string> path_of(const std::string& argument) {
 }
 
 reader::Result<reader::Snapshot> load_argument(const std::string& argument) {
+  if (argument == "-") return load_piped();
   const auto path = path_of(argument);
   if (!path) return path.error();
-  return reader::load(*path);
+  // Whoever names a file means what it leads to. What a PID leads to was planted, if it is a link.
+  return reader::load(*path, *path == argument ? reader::Links::kFollow : reader::Links::kRefuse);
 }
 
 Outcome print(std::string_view text) {
@@ -95,6 +112,11 @@ Outcome write_file(const std::string& path, std::string_view text) {
 report::Look look_of(int descriptor) {
   const char* refused = std::getenv("NO_COLOR");
   return {.colour = isatty(descriptor) != 0 && (!refused || !*refused)};
+}
+
+size_t terminal_columns(int descriptor) {
+  winsize size{};
+  return isatty(descriptor) != 0 && ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names) {

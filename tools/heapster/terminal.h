@@ -23,8 +23,9 @@ namespace heapster::tool {
 // are wrong). `application.name` of a command is "heapster NAME".
 std::optional<Outcome> parse(CLI::App& application, const Arguments& arguments);
 
-// A PID, or a path, as semantics have it.
+// Where the snapshot or segment lies that an argument names: a PID, or a path.
 reader::Result<std::string> path_of(const std::string& argument);
+// Reads it. A path may be a link; - is standard input.
 reader::Result<reader::Snapshot> load_argument(const std::string& argument);
 
 // To standard output, all of it or a fault. A reader that went away (`| head`) is no fault.
@@ -33,6 +34,9 @@ Outcome write_file(const std::string& path, std::string_view text);
 
 // Colour if `descriptor` is a terminal and NO_COLOR is unset or empty.
 report::Look look_of(int descriptor);
+
+// How wide the terminal is; 0 where it is none.
+size_t terminal_columns(int descriptor);
 
 // " (did you mean 'x'?)", or nothing where no name is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& names);
