@@ -9,10 +9,11 @@ namespace heapster::reader {
 
 namespace {
 
-constexpr std::string_view kInterpreters[] = {"bash", "dash",    "java", "ksh",    "lua",     "node", "nodejs", "perl", "php",
-                                              "pypy", "php-cgi", "sh",   "python", "Rscript", "ruby", "tclsh",  "zsh"};
-constexpr std::string_view kTextFollows[] = {"-c", "-e", "-r", "--eval", "-"};          // the program itself
-constexpr std::string_view kNameFollows[] = {"-m", "-jar"};                             // what is run
+constexpr std::string_view kInterpreters[] = {"bash",   "dash",    "java", "ksh",   "lua",     "node",
+                                              "nodejs", "perl",    "php",  "pypy",  "php-cgi", "sh",
+                                              "python", "Rscript", "ruby", "tclsh", "zsh"};
+constexpr std::string_view kTextFollows[] = {"-c", "-e", "-r", "--eval", "-"};                   // the program itself
+constexpr std::string_view kNameFollows[] = {"-m", "-jar"};                                      // what is run
 constexpr std::string_view kValueFollows[] = {"-cp", "-classpath", "--class-path", "-W", "-X"};  // of an option
 
 template <size_t n>

@@ -29,18 +29,24 @@ inline constexpr Word kWords[] = {
     {"peak", "use_max", "the highest that live memory was; exact with one thread, else with ± beside it"},
     {"reallocations", "realloc_count", "successful calls of realloc for a block that was there"},
     {"in place", "realloc_in_place_count", "reallocations that left the block where it was"},
-    {"unchanged", "realloc_same_count", "reallocations that left the block as it was: the new size fit its usable size"},
+    {"unchanged", "realloc_same_count",
+     "reallocations that left the block as it was: the new size fit its usable size"},
     {"moved", "realloc_move_count", "reallocations that gave the block another address"},
     {"copied", "realloc_copy_sum", "the bytes that moving had to copy"},
-    {"remapped", "realloc_remap_sum", "the bytes of blocks that moved without being copied: the kernel moved their pages"},
+    {"remapped", "realloc_remap_sum",
+     "the bytes of blocks that moved without being copied: the kernel moved their pages"},
     {"rss", "",
-     "resident set size: the memory of a process that the kernel keeps in RAM, whoever asked for it. Live memory is the part "
-     "of it that malloc handed out; the rest is stacks, files, the program's own mappings, and what the allocator keeps"},
+     "resident set size: the memory of a process that the kernel keeps in RAM, whoever asked for it. Live memory is "
+     "the part "
+     "of it that malloc handed out; the rest is stacks, files, the program's own mappings, and what the allocator "
+     "keeps"},
     {"fragmentation", "",
-     "memory that an allocator cannot give back because live blocks lie scattered over it: much resident memory, little live "
+     "memory that an allocator cannot give back because live blocks lie scattered over it: much resident memory, "
+     "little live "
      "memory. heapster counts what lives; compare it with the process's RSS"},
     {"coverage", "",
-     "how much of the program's heap heapster sees. full: nothing speaks against all of it; partial: the reasons are listed; "
+     "how much of the program's heap heapster sees. full: nothing speaks against all of it; partial: the reasons are "
+     "listed; "
      "none: no call came by"},
 };
 

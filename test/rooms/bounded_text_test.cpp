@@ -27,8 +27,10 @@ TEST(Text, NumbersAreWhole) {
 
 TEST(Text, WhatSteersIsReplaced) {
   char to[64];
-  TextBuilder(to, sizeof to).add_printable("a\x1b[1m\xe2\x80\xae"
-                                               "b\xff\xc3\xbc");
+  TextBuilder(to, sizeof to)
+      .add_printable(
+          "a\x1b[1m\xe2\x80\xae"
+          "b\xff\xc3\xbc");
   EXPECT_STREQ(to, "a?[1m?b?\xc3\xbc");
 }
 
