@@ -55,7 +55,7 @@ struct RunOptions {
 // An option whose value may be left out shows it in brackets.
 class Help : public CLI::Formatter {
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
-    const std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    std::string name = CLI::Formatter::make_option_name(option, is_positional);
     const size_t preset = name.find('{');
     if (preset == std::string::npos) return name;
     return name.substr(0, preset) + (option->check_lname("json") ? "[=FILE]" : "[=SIZE]");
@@ -177,8 +177,8 @@ std::optional<reader::Error> refusal(const RunOptions& options) {
   if (!options.json.empty() && options.json != kToStderr && !options.report_to.empty())
     return reader::Error{"--json=FILE and --report-to: one of them names the file"};
   if (const std::string file = report_file(options); !file.empty())
-    if (const auto fault = cannot_write(file)) return fault;
-  if (const auto fault = no_place_for(options.output)) return fault;
+    if (auto fault = cannot_write(file)) return fault;
+  if (auto fault = no_place_for(options.output)) return fault;
   if (!options.run_directory.empty() && options.run_directory[0] != '/') {
     return reader::Error{fmt::format("--run-dir: '{}' is not an absolute path", options.run_directory)};
   }
