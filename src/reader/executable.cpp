@@ -17,6 +17,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "reader/path.h"
+
 namespace heapster::reader {
 
 namespace {
@@ -200,7 +202,7 @@ std::optional<Unseen> why_elf_unseen(int fd) {
   }
   if (!has_header(elf.get(), PT_INTERP)) return Unseen{"is statically linked", Fate::kIgnored};
   const std::string loader = loader_named_by(elf.get(), fd);
-  if (loader.substr(loader.find_last_of('/') + 1).starts_with("ld-musl-"))
+  if (last_part(loader).starts_with("ld-musl-"))
     return Unseen{"is a program of musl's, where heapster is off", Fate::kIgnored};
   const Runtime runtime = runtime_of(elf.get());
   if (runtime.sanitizer != nullptr) {

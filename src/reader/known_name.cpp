@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "reader/path.h"
+
 namespace heapster::reader {
 
 namespace {
@@ -20,8 +22,6 @@ template <size_t n>
 bool is_one_of(const std::string_view (&words)[n], std::string_view word) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
 }
-
-std::string last_part(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
 // Python3.11 and php8.2 are python and php.
 bool is_interpreter(std::string_view name) {

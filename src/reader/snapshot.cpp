@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "reader/path.h"
+
 namespace heapster::reader {
 
 std::string_view name_of(Life life) {
@@ -80,7 +82,7 @@ Coverage coverage(const Snapshot& snapshot) {
 std::string short_name(const Process& process) {
   const std::string& path = process.executable;
   if (path.empty()) return process.command.empty() ? "?" : process.command.front();
-  return path.substr(path.find_last_of('/') + 1);
+  return last_part(path);
 }
 
 uint32_t pid_of(const Process& process) { return process.outer_pid != 0 ? process.outer_pid : process.identity.pid; }

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "reader/hex.h"
+#include "reader/path.h"
 #include "reader/stack_tables.h"
 
 namespace heapster::reader {
@@ -175,7 +176,7 @@ class Decoder {
 
 }  // namespace
 
-std::string Module::short_name() const { return path.substr(path.find_last_of('/') + 1); }
+std::string Module::short_name() const { return last_part(path); }
 
 void add(StackFigures& a, const StackFigures& b) {
   for (const StackFigureInfo& figure : kStackFigures) a.*figure.value += b.*figure.value;

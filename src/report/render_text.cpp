@@ -128,13 +128,18 @@ std::string section_text(const Section& section, const Columns& columns, const P
 
 }  // namespace
 
-std::string render_table(const Table& table, Look look) {
-  if (table.rows.empty()) return "";
+std::vector<size_t> widths_of(const Table& table) {
   std::vector<size_t> widths(table.heads.size());
   for (size_t i = 0; i < widths.size(); ++i) {
     widths[i] = width(table.heads[i]);
     for (const auto& row : table.rows) widths[i] = std::max(widths[i], width(row[i]));
   }
+  return widths;
+}
+
+std::string render_table(const Table& table, Look look) {
+  if (table.rows.empty()) return "";
+  const std::vector<size_t> widths = widths_of(table);
   std::string out = Painter(look).dim(cells_text(table.heads, widths)) + "\n";
   for (const auto& row : table.rows) out += cells_text(row, widths) + "\n";
   return out;

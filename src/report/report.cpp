@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "reader/path.h"
 #include "report/units.h"
 
 namespace heapster::report {
@@ -214,7 +215,7 @@ std::string command_text(const Process& process, size_t most) {
 }
 
 std::string allocator_text(const Process& process) {
-  std::string name = process.allocator.substr(process.allocator.find_last_of('/') + 1);
+  std::string name = reader::last_part(process.allocator);
   if (name == "libc.so.6") return "glibc";
   if (name.starts_with("lib")) name.erase(0, 3);
   return name.substr(0, name.find(".so"));

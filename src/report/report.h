@@ -34,6 +34,9 @@ struct Table {
   std::vector<std::vector<std::string>> rows;
 };
 
+// Characters of each column's widest cell.
+std::vector<size_t> widths_of(const Table& table);
+
 struct Section {
   std::string title = {};
   std::string remark = {};

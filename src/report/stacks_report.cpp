@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include "reader/path.h"
 #include "report/culprit.h"
 #include "report/units.h"
 
@@ -58,8 +59,7 @@ std::string joined(const std::vector<std::string>& parts) {
 }
 
 std::string place_of(const Step& step) {
-  if (!step.file.empty())
-    return fmt::format("  {}:{}", printable(step.file.str().substr(step.file.str().find_last_of('/') + 1)), step.line);
+  if (!step.file.empty()) return fmt::format("  {}:{}", printable(reader::last_part(step.file.str())), step.line);
   return step.known && !step.module.empty() ? "  in " + printable(step.module.str()) : "";
 }
 

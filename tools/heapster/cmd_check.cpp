@@ -7,7 +7,6 @@
 
 #include "budget_options.h"
 #include "process_tree.h"
-#include "reader/load.h"
 #include "terminal.h"
 
 namespace heapster::tool {
@@ -26,16 +25,15 @@ Outcome cmd_check(const Arguments& arguments) {
 
   auto judge = report::Judge::make(budgets);
   if (!judge) return judge.error();
-  const auto snapshot = load_argument(target);
-  if (!snapshot) return snapshot.error();
-  judge->take_program(*snapshot);
-  if (target != "-") {
-    const auto path = path_of(target);
-    if (!path) return path.error();
-    const auto others = each_descendant(*path, snapshot->process, [&](const auto& other) { judge->take_other(other); });
+  const auto found = find_argument(target);
+  if (!found) return found.error();
+  const auto& [path, snapshot] = *found;
+  judge->take_program(snapshot);
+  if (!path.empty()) {
+    const auto others = each_descendant(path, snapshot.process, [&](const auto& other) { judge->take_other(other); });
     if (!others) return others.error();
   }
-  for (const std::string& reason : reader::coverage(*snapshot).reasons) fmt::print(stderr, "heapster: {}\n", reason);
+  for (const std::string& reason : reader::coverage(snapshot).reasons) fmt::print(stderr, "heapster: {}\n", reason);
   const auto broken = judge->broken();
   if (!broken) return broken.error();
   if (broken->empty()) return print(fmt::format("all budgets kept by {}\n", judge->judged_text()));

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 
 #include "reader/find.h"
 #include "reader/known_name.h"
@@ -137,14 +138,8 @@ std::vector<std::string> sum_row(const std::vector<Listed>& all) {
 void fit(report::Table& table, size_t columns) {
   constexpr size_t kLeast = 12;
   constexpr size_t kGap = 2;
-  size_t total = 0;
-  std::vector<size_t> widths;
-  for (size_t i = 0; i < table.heads.size(); ++i) {
-    size_t widest = report::width(table.heads[i]);
-    for (const auto& row : table.rows) widest = std::max(widest, report::width(row[i]));
-    widths.push_back(widest);
-    total += widest + kGap;
-  }
+  const std::vector<size_t> widths = report::widths_of(table);
+  size_t total = std::accumulate(widths.begin(), widths.end(), kGap * widths.size());
   for (const size_t column : {table.heads.size() - 1, size_t{0}}) {
     const size_t excess = total > columns ? total - columns : 0;
     const size_t room = std::max(kLeast, widths[column] - std::min(excess, widths[column]));

@@ -87,12 +87,21 @@ reader::Result<std::string> path_of(const std::string& argument) {
   return reader::resolve(argument, reader::run_directory());
 }
 
-reader::Result<reader::Snapshot> load_argument(const std::string& argument) {
-  if (argument == "-") return load_piped();
-  const auto path = path_of(argument);
+reader::Result<reader::Found> find_argument(const std::string& argument) {
+  const bool piped = argument == "-";
+  const auto path = piped ? reader::Result<std::string>("") : path_of(argument);
   if (!path) return path.error();
   // Whoever names a file means what it leads to. What a PID leads to was planted, if it is a link.
-  return reader::load(*path, *path == argument ? reader::Links::kFollow : reader::Links::kRefuse);
+  const auto links = *path == argument ? reader::Links::kFollow : reader::Links::kRefuse;
+  auto snapshot = piped ? load_piped() : reader::load(*path, links);
+  if (!snapshot) return snapshot.error();
+  return reader::Found{*path, std::move(*snapshot)};
+}
+
+reader::Result<reader::Snapshot> load_argument(const std::string& argument) {
+  auto found = find_argument(argument);
+  if (!found) return found.error();
+  return std::move(found->snapshot);
 }
 
 Outcome print(std::string_view text) {

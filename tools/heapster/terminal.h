@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "reader/find.h"
 #include "reader/snapshot.h"
 #include "report/report.h"
 
@@ -25,7 +26,8 @@ std::optional<Outcome> parse(CLI::App& application, const Arguments& arguments);
 
 // Where the snapshot or segment lies that an argument names: a PID, or a path.
 reader::Result<std::string> path_of(const std::string& argument);
-// Reads it. A path may be a link; - is standard input.
+// Reads it. A path may be a link; - is standard input, which has no path.
+reader::Result<reader::Found> find_argument(const std::string& argument);
 reader::Result<reader::Snapshot> load_argument(const std::string& argument);
 
 // To standard output, all of it or a fault. A reader that went away (`| head`) is no fault.

@@ -295,6 +295,4 @@ uint64_t remaining() {
   return static_cast<uint64_t>(live) < bytes ? bytes - static_cast<uint64_t>(live) : 0;
 }
 
-bool may_refuse() { return load(standing); }
-
 }  // namespace heapster::preload

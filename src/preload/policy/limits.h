@@ -29,7 +29,4 @@ bool set_limit(uint64_t bytes);
 uint64_t limit();      // 0: none
 uint64_t remaining();  // bytes below the limit; UINT64_MAX: there is none
 
-// Whether allocations may be refused, so that each has to come through malloc.
-bool may_refuse();
-
 }  // namespace heapster::preload
